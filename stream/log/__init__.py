@@ -1,0 +1,110 @@
+"""The log: topics, partitions by key, offsets, consumer groups, and one transaction for events + state + offsets.
+
+`open_log` gives the embedded log (SQLite); Kafka will stand behind the same `Log`. What each side owes the other:
+
+1. A message's partition is a function of its key, so one key keeps its order.
+2. A transaction commits its messages and consumer offsets together or not at all; readers see committed messages only.
+3. A consumer group's partitions are each held by one live member; a member that was thought dead and comes back
+   is *fenced*: its transaction raises `FencedError` and nothing of it is seen.
+4. Offsets only grow. `poll` returns messages after the position; only a transaction moves the group's offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+CHUNKS, QUERIES, ANNOTATIONS = "video.chunks", "video.queries", "video.annotations"
+STATE, DEADLETTER, INSTRUCTIONS = "video.state", "video.deadletter", "video.instructions"
+
+
+class FencedError(RuntimeError):
+    """Another member holds this partition now; what was not committed is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    name: str
+    partitions: int = 8
+    compacted: bool = False
+    """Only the newest message of each key is kept; an empty value deletes the key."""
+
+
+TOPICS = (
+    Topic(CHUNKS),
+    Topic(QUERIES, compacted=True),
+    Topic(ANNOTATIONS),
+    Topic(STATE, compacted=True),
+    Topic(DEADLETTER, partitions=1),
+    Topic(INSTRUCTIONS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A committed message and its place."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+    appended_wall_us: int
+
+
+class Transaction(Protocol):
+    def send(self, message: Message) -> None: ...
+
+    def commit_offset(self, consumer: Consumer, record: Record) -> None:
+        """With this transaction, the consumer's group has finished everything up to and including `record`."""
+        ...
+
+
+class Consumer(Protocol):
+    """One member of a group. Not thread-safe; close it to hand its partitions over at once."""
+
+    def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        """Next records of the assigned partitions in offset order, waiting up to `timeout_s` for the first."""
+        ...
+
+    def assignment(self) -> set[tuple[str, int]]: ...
+
+    def rewind(self) -> None:
+        """Go back to the group's committed offsets (after a failed transaction)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Log(Protocol):
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """All or nothing: commits on leaving the block, aborts on an exception."""
+        ...
+
+    def consumer(self, group: str, topics: Sequence[str], *, session_timeout_s: float = 30.0) -> Consumer: ...
+
+    def read(self, topic: str, *, key: str | None = None, after: int = -1) -> Iterator[Record]:
+        """All committed records (of one key), in the order they were appended within a partition; no group.
+        `after` is an offset and needs `key`."""
+        ...
+
+    def latest(self, topic: str, key: str) -> Record | None:
+        """Newest record of a key, None where there is none or it was deleted."""
+        ...
+
+    def lag(self, group: str, topic: str) -> int:
+        """Records the group has not finished yet."""
+        ...
+
+    def close(self) -> None: ...
