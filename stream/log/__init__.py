@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 CHUNKS, QUERIES, ANNOTATIONS = "video.chunks", "video.queries", "video.annotations"
@@ -108,3 +109,10 @@ class Log(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def open_log(folder: Path) -> Log:
+    """The embedded log in a folder, made where there is none. Raises UserError where that cannot be."""
+    from stream.log.sqlite import SqliteLog  # here, since it needs the names above
+
+    return SqliteLog(folder)
