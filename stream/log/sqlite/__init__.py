@@ -41,6 +41,7 @@ class SqliteLog:
         and leaves nothing half-done. "normal" hands the write to the operating system: a power cut or a crash of the
         kernel may lose the last commits (those since the last checkpoint), never the file nor the order, and since
         offsets lie in the same file the work is simply done again. "full" waits for the disk.
+        A process stopped (not killed) inside a commit holds the others up until it goes on or dies.
     retain: per topic, what may be deleted; applied after commits, at most every 10 s. Topics not named keep all.
 
     On a compacted topic an empty value deletes its key: `latest` gives None, while consumers and `read` see the
