@@ -27,6 +27,8 @@ TARGET_S = 1.0
 EARLIEST = 0.75
 """Share of the target from which a safe cut is taken."""
 MAX_PENDING_BYTES = 64 << 20
+HOLDABLE = {"h264", "hevc", "vp9", "av1", "mjpeg", "mpeg4", "mpeg1video", "mpeg2video"}
+"""Codecs that go into MP4 and come out of it in every player's decoder; all others are re-encoded throughout."""
 TRUSTED = {"h264", "hevc", "vp9", "av1", "mjpeg"}
 """Codecs whose packets each give one frame, once the first piece has shown it for this source."""
 VideoPacket: TypeAlias = "Packet[VideoStream]"
@@ -45,9 +47,10 @@ class Chunker:
         assert track.time_base is not None
         self.track, self.limit_s, self.live, self.target_s = track, limit_s, live, target_s
         self.rotation = 0
-        self._time_base = chunk_time_base(track.time_base)
-        self._scale = int(track.time_base / self._time_base)
+        self.time_base = chunk_time_base(track.time_base)
+        self._scale = int(track.time_base / self.time_base)
         self._unchecked = True
+        self._unholdable = track.codec_context.codec.canonical_name not in HOLDABLE
         # AVI stores decoding times only: with reordered frames their sorted sequence is what is shown
         self._sorted_times = (
             "avi" in track.container.format.name and track.codec_context.codec.canonical_name in TRUSTED
@@ -62,6 +65,8 @@ class Chunker:
         yielded first, then the exception goes on."""
         failure: Exception | None = None
         stream, finder = _with_next(packets), CutFinder(self.track)
+        if self._unholdable:
+            self._decoding = self._transcoder()
         while True:
             try:
                 packet, following = next(stream)
@@ -70,7 +75,10 @@ class Chunker:
             except (av.error.FFmpegError, OSError) as e:
                 failure = e
                 break
-            safe = finder.safe_before(packet, following)
+            safe = finder.safe_before(packet, following) if packet.pts is not None else False
+            if packet.pts is None and self._decoding is None:  # only its decoder knows when it is shown
+                self._decoding = self._transcoder()
+                yield from self._decoding.feed(self._pop())
             if not self._started and not safe:
                 if self.live:
                     continue
@@ -85,7 +93,7 @@ class Chunker:
         return bool(self._pending) or self._decoding is not None
 
     def _take(self, packet: VideoPacket, *, safe: bool) -> Iterator[Piece]:
-        stays = self._decoding is not None and self.live
+        stays = self._decoding is not None and (self.live or self._unholdable)
         if safe and not stays and (self._decoding is not None or self._length(None) >= EARLIEST * self.target_s):
             yield from self._end_piece(last=False)
         if self._decoding is not None:
@@ -166,7 +174,8 @@ class _Transcoder:
             reencoded=True,
         )
         self._held: tuple[VideoFrame, int] | None = None
-        track.thread_type = "AUTO"
+        if not track.codec_context.is_open:
+            track.thread_type = "AUTO"
 
     def feed(self, packets: list[VideoPacket]) -> Iterator[Piece]:
         for packet in packets:
@@ -216,11 +225,11 @@ class _Transcoder:
 
 
 def _with_next(packets: Iterable[VideoPacket]) -> Iterator[tuple[VideoPacket, VideoPacket | None]]:
-    """Each packet with the one after it, None after the last; packets without data or time are left out."""
+    """Each packet with the one after it, None after the last; packets without data are left out."""
     held: VideoPacket | None = None
     try:
         for packet in packets:
-            if packet.size == 0 or packet.pts is None:
+            if packet.size == 0:
                 continue
             if held is not None:
                 yield held, packet

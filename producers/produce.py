@@ -1,0 +1,206 @@
+"""Sources -> numbered chunks in the log, resumable after a kill at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import structlog
+
+from engines.errors import UserError
+from producers.live import Outage
+from producers.piece import Piece
+from producers.sources import BrokenSourceError, Source
+from producers.state import Journal, ProducerState
+from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header, encode_header
+from stream.log import CHUNKS, Log, Message
+
+MAX_CHUNK_S, LIVE_CHUNK_S = 10.0, 2.0
+JUMP_S = 10.0
+"""A live clock that leaps forward by more than this has been set anew: its time is not the feed's."""
+
+Progress = Callable[[float, float | None], None]
+"""Told (seconds of video done, seconds in all or None) after every chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """What a run of `produce` did. `complete`: the feed had been finished before, nothing was appended."""
+
+    chunks: int
+    reason: Literal["end", "stopped", "error"]
+    complete: bool = False
+
+
+def produce(
+    sources: Sequence[Source],
+    feed: str,
+    log: Log,
+    *,
+    realtime: bool = False,
+    loop: bool = False,
+    max_chunk_s: float = MAX_CHUNK_S,
+    live_chunk_s: float = LIVE_CHUNK_S,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Produced:
+    """Write all sources, one after the other on one time line, to `feed`; returns when they end or `stop` is set.
+
+    A producer that is started again on the same sources skips what is in the log and goes on; on other sources it
+    continues the feed after its former end. Raises UserError for a bad feed name or bounds.
+    """
+    if not feed or any(c in feed for c in "/\\ \t\r\n") or not feed.isprintable():
+        raise UserError(f"{feed!r} is no name for a feed: use letters, digits, '-', '_' and '.'")
+    if not (0 < max_chunk_s <= 3600 and 0 < live_chunk_s <= 3600):
+        raise UserError(f"chunk lengths must be between 0 and 3600 s, got {max_chunk_s:g} and {live_chunk_s:g}")
+    if loop and any(s.live for s in sources):
+        raise UserError("a live source cannot be looped")
+    run = _Run(sources, feed, log, loop, max_chunk_s, live_chunk_s, progress, stop or threading.Event())
+    return run.all(realtime=realtime)
+
+
+class _Run:
+    """One run over the sources of one feed."""
+
+    def __init__(
+        self, sources: Sequence[Source], feed: str, log: Log, loop: bool, max_chunk_s: float, live_chunk_s: float,
+        progress: Progress | None, stop: threading.Event,
+    ) -> None:  # fmt: skip
+        self.sources, self.feed, self.loop = sources, feed, loop
+        self.max_chunk_s, self.live_chunk_s = max_chunk_s, live_chunk_s
+        self.progress, self.stop = progress, stop
+        self.journal = Journal(log, feed)
+        self.written = 0
+        self.begun_wall, self.begun_us = 0.0, 0
+        lengths = [s.seconds for s in sources]
+        self.total_s = None if loop or None in lengths else sum(s for s in lengths if s is not None)
+
+    def all(self, *, realtime: bool) -> Produced:
+        state, known = self._start()
+        if known and state.ended in ("end", "error"):
+            return Produced(0, state.ended, complete=True)
+        state.ended = ""
+        self.begun_wall, self.begun_us = time.monotonic(), state.end_us
+        while True:
+            for index in range(state.source, len(self.sources)):
+                if index != state.source:
+                    state.begin_source(index)
+                if not self._source(state, realtime=realtime):
+                    return self._end(state, "stopped")
+            if not self.loop or state.broken:
+                return self._end(state, "error" if state.broken else "end")
+            state.passes += 1
+            state.begin_source(0)
+
+    def _start(self) -> tuple[ProducerState, bool]:
+        """The state to go on from, and whether it is of these very sources."""
+        facts = [s.identity for s in self.sources]
+        facts += [f"max={self.max_chunk_s:g}", f"live={self.live_chunk_s:g}", f"loop={self.loop}"]
+        identity = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        former = self.journal.load()
+        if former is None:
+            return ProducerState(identity=identity), False
+        if former.identity != identity or any(s.live for s in self.sources):
+            return ProducerState(
+                identity=identity,
+                next_seq=former.next_seq,
+                begun_us=former.end_us,
+                origin_us=former.end_us,
+                end_us=former.end_us,
+            ), False
+        return former, True
+
+    def _source(self, state: ProducerState, *, realtime: bool) -> bool:
+        """Write what is left of the source in work; False where the run was stopped."""
+        source = self.sources[state.source]
+        skip, number = state.pieces, 0
+        limit_s = self.live_chunk_s if source.live else self.max_chunk_s
+        try:
+            for piece in source.pieces(limit_s=limit_s, stop=self.stop):
+                number += 1
+                if number <= skip:
+                    continue
+                if self.stop.is_set():
+                    return False
+                if isinstance(piece, Outage):
+                    self._gap(state, piece)
+                    continue
+                if not self._piece(state, piece, source, pace=realtime and not source.live):
+                    return False
+        except BrokenSourceError as e:
+            structlog.get_logger().warning(str(e))
+            state.broken = True
+        return not self.stop.is_set()
+
+    def _gap(self, state: ProducerState, outage: Outage) -> None:
+        end_us = state.end_us + round(outage.seconds * 1e6)
+        header = GapHeader(
+            feed=self.feed, seq=state.next_seq, start_us=state.end_us, end_us=end_us, reason=outage.reason
+        )
+        state.next_seq += 1
+        state.pieces += 1
+        state.end_us = state.origin_us = end_us
+        state.first_pts = None
+        self.journal.commit(state, self._message(header))
+
+    def _piece(self, state: ProducerState, piece: Piece, source: Source, *, pace: bool) -> bool:
+        """Write one chunk, at its time; False where the run was stopped while waiting for that time."""
+        self._rebase(state, piece, source)
+        assert state.first_pts is not None
+        header = ChunkHeader(
+            feed=self.feed,
+            seq=state.next_seq,
+            start_us=0,
+            duration_us=0,
+            codec=piece.codec,
+            width=piece.width,
+            height=piece.height,
+            frames=piece.frames,
+            crc32=zlib.crc32(piece.data),
+            origin_us=state.origin_us,
+            start_pts=piece.first_pts - state.first_pts,
+            time_base=str(piece.time_base),
+            rate=f"{piece.rate.numerator}/{piece.rate.denominator}",
+            rotation=piece.rotation,
+            reencoded=piece.reencoded,
+            source=source.name,
+            captured_wall_us=round((time.time() - piece.seconds) * 1e6) if source.live else None,
+        )
+        start_us, end_us = header.pts_us(0), header.pts_us(piece.end_pts - piece.first_pts)
+        header = msgspec.structs.replace(header, start_us=start_us, duration_us=end_us - start_us)
+        if pace and self.stop.wait(max(self.begun_wall + (end_us - self.begun_us) / 1e6 - time.monotonic(), 0)):
+            return False
+        state.next_seq += 1
+        state.pieces += 1
+        state.end_us = max(end_us, state.end_us)
+        self.journal.commit(state, self._message(header, piece.data))
+        self.written += 1
+        if self.progress is not None:
+            self.progress((end_us - state.begun_us) / 1e6, self.total_s)
+        return True
+
+    def _rebase(self, state: ProducerState, piece: Piece, source: Source) -> None:
+        """Begin a new clock where the source's own begins, runs backwards or (live) leaps: feed time only grows."""
+        if state.first_pts is not None:
+            at_us = state.origin_us + round((piece.first_pts - state.first_pts) * piece.time_base * 1_000_000)
+            leap_us = at_us - state.end_us
+            # a re-encoded piece's end is a guess of half a frame: only what really runs back is a new clock
+            if leap_us > -500_000 and not (source.live and leap_us > JUMP_S * 1e6):
+                return
+        state.origin_us, state.first_pts = state.end_us, piece.first_pts
+
+    def _end(self, state: ProducerState, reason: Literal["end", "stopped", "error"]) -> Produced:
+        header = EndHeader(feed=self.feed, seq=state.next_seq, at_us=state.end_us, reason=reason)
+        state.next_seq += 1
+        state.ended = reason
+        self.journal.commit(state, self._message(header))
+        return Produced(self.written, reason)
+
+    def _message(self, header: Header, data: bytes = b"") -> Message:
+        return Message(CHUNKS, self.feed, data, encode_header(header))
