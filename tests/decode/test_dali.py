@@ -117,8 +117,8 @@ def test_frames_follow_the_streams_colour_tags_as_pyavs_do(dali: DaliDecoder, ma
     assert times == same_times
     error = np.abs(ours.astype(int) - theirs)
     if matrix in (1, 9):  # put right after rounding to 8 bit: the bound stated in docs/decode.md
-        assert error.mean() < 0.5
-        assert error.max() <= 3
+        assert error.mean() < 0.3
+        assert error.max() <= 1
     else:
         assert error.max() == 0
 
