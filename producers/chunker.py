@@ -59,6 +59,7 @@ class Chunker:
         self._pending: list[VideoPacket] = []
         self._shown = (0, 0)  # earliest and latest pts pending
         self._bytes = 0
+        self._whole_s = 0.0  # length of the whole GOPs pending
 
     def pieces(self, packets: Iterable[VideoPacket]) -> Iterator[Piece]:
         """Pieces in order. `packets` in decoding order, as demuxed; when the iterable raises, what came before is
@@ -94,7 +95,7 @@ class Chunker:
 
     def _take(self, packet: VideoPacket, *, safe: bool) -> Iterator[Piece]:
         stays = self._decoding is not None and (self.live or self._unholdable)
-        if safe and not stays and (self._decoding is not None or self._length(None) >= EARLIEST * self.target_s):
+        if safe and not stays and (self._decoding is not None or self._long_enough()):
             yield from self._end_piece(last=False)
         if self._decoding is not None:
             yield from self._decoding.feed([packet])
@@ -108,6 +109,12 @@ class Chunker:
             self._decoding = self._transcoder()
             yield from self._decoding.feed(self._pop())
 
+    def _long_enough(self) -> bool:
+        """At a safe cut: whether to take it. A GOP as long as the last must not fit into the target any more."""
+        length, gop = self._length(None), self._length(None) - self._whole_s
+        self._whole_s = length
+        return length >= EARLIEST * self.target_s and length + gop > self.target_s + 1e-6
+
     def _length(self, newest: VideoPacket | None) -> float:
         """Seconds that the pending packets are shown."""
         if not self._pending or self.track.time_base is None:
@@ -116,7 +123,7 @@ class Chunker:
         return float(ticks * self.track.time_base)
 
     def _pop(self) -> list[VideoPacket]:
-        pending, self._pending, self._bytes = self._pending, [], 0
+        pending, self._pending, self._bytes, self._whole_s = self._pending, [], 0, 0.0
         return pending
 
     def _end_piece(self, *, last: bool) -> Iterator[Piece]:

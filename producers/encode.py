@@ -28,7 +28,7 @@ class EncoderChoice:
     options: tuple[tuple[str, str], ...]
 
 
-X264 = EncoderChoice("libx264", (("preset", "veryfast"), ("crf", "15")))
+X264 = EncoderChoice("libx264", (("preset", "veryfast"), ("crf", "15"), ("qmax", "18")))
 NVENC = EncoderChoice("h264_nvenc", (("preset", "p4"), ("rc", "constqp"), ("qp", "14")))
 MPEG4 = EncoderChoice("mpeg4", (("qmin", "1"), ("qmax", "2")))
 VP9 = EncoderChoice(

@@ -1,0 +1,142 @@
+"""`strefer produce`: a skin over `producers.produce`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import click
+
+EPILOG = """\b
+Examples:
+  strefer produce holiday.mp4 --feed holiday
+  strefer produce clips/ 'more/*.mkv' --feed archive
+  strefer produce rtsp://camera.local/stream1 --feed door
+  strefer produce /dev/video0 --feed desk
+  strefer produce synthetic:two-people?seconds=20 --feed test --ground-truth truth.jsonl --realtime --loop
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--feed", required=True, help="Name of the feed the chunks belong to.")
+@click.option(
+    "--log",
+    "log_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("strefer-log"),
+    show_default=True,
+    help="Folder of the embedded log.",
+)
+@click.option("--realtime", is_flag=True, help="Write each chunk when its time has come, as a camera would.")
+@click.option("--loop", is_flag=True, help="Begin again at the end, for ever; the feed's time goes on.")
+@click.option(
+    "--max-chunk",
+    "max_chunk_s",
+    type=float,
+    default=10.0,
+    show_default=True,
+    metavar="S",
+    help="Longest GOP of a file that is kept as it is, seconds; longer ones are re-encoded.",
+)
+@click.option(
+    "--live-chunk",
+    "live_chunk_s",
+    type=float,
+    default=2.0,
+    show_default=True,
+    metavar="S",
+    help="The same for a live source.",
+)
+@click.option(
+    "--ground-truth",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a synthetic scene's true masks and identities, as JSON lines.",
+)
+def produce(
+    sources: tuple[str, ...],
+    feed: str,
+    log_dir: Path,
+    realtime: bool,
+    loop: bool,
+    max_chunk_s: float,
+    live_chunk_s: float,
+    ground_truth: Path | None,
+) -> None:
+    """Cut video into chunks and write them to a feed of the log.
+
+    SOURCE is a file, a folder, a glob, an address (RTSP, HLS, HTTP...), a V4L2 device or a synthetic scene
+    (two-people, exit-reentry, late-entry, cut, crossing-objects, behind-pillar). Several sources follow one another
+    on one time line. Started again on the same sources, it goes on where it was.
+    """
+    # imported late: `strefer --help` must not load FFmpeg
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from producers import produce as producing
+    from producers.sources import SceneSource, open_sources
+    from stream.log.sqlite import SqliteLog
+
+    opened = open_sources(sources)
+    if ground_truth is not None:
+        _write_truth([s for s in opened if isinstance(s, SceneSource)], len(opened), ground_truth)
+    stop = _stop_on_signals()
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"produce {feed}", total=None, done="")
+
+        def progress(done_s: float, total_s: float | None) -> None:
+            of = f" / {total_s:.1f}" if total_s else ""
+            bar.update(task, total=total_s, completed=done_s, done=f"{done_s:.1f}{of} s")
+
+        log = SqliteLog(log_dir)
+        try:
+            done = producing.produce(
+                opened,
+                feed,
+                log,
+                realtime=realtime,
+                loop=loop,
+                max_chunk_s=max_chunk_s,
+                live_chunk_s=live_chunk_s,
+                progress=progress,
+                stop=stop,
+            )
+        finally:
+            log.close()
+    if done.complete:
+        click.echo(f"feed {feed} is complete: these sources are in {log_dir}, nothing was appended")
+    else:
+        click.echo(f"feed {feed}: {done.chunks} chunks written to {log_dir} ({done.reason})")
+
+
+def _write_truth(scenes: Sequence[object], sources: int, path: Path) -> None:
+    from engines.errors import UserError
+    from producers.sources import SceneSource
+    from producers.truth import write_truth
+
+    if len(scenes) != 1 or sources != 1 or not isinstance(scenes[0], SceneSource):
+        raise UserError("--ground-truth wants exactly one source, a synthetic scene")
+    try:
+        write_truth(scenes[0].scene, path)
+    except OSError as e:
+        raise UserError(f"{path} cannot be written: {e.strerror}") from None
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set, so that the chunk in work is finished; a second signal ends at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handle)
+        signal.signal(signal.SIGTERM, handle)
+    return stop
