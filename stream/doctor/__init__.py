@@ -1,0 +1,77 @@
+"""`strefer doctor`: what works here, what does not, and the mend, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+import msgspec
+
+from stream.doctor import compute, media, system
+from stream.doctor.rows import Row, first_line
+
+__all__ = ["Row", "checks", "doctor", "examine"]
+
+Check = Callable[[], list[Row]]
+_COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
+
+
+def checks(log_folder: Path) -> list[tuple[str, Check]]:
+    """All checks by name, in the order shown."""
+    return [
+        ("Python", system.python),
+        ("log folder", partial(system.log_folder, log_folder)),
+        ("PyAV", media.pyav),
+        ("DALI", media.dali),
+        ("ONNX Runtime", compute.onnxruntime),
+        ("LiteRT", compute.litert),
+        # Models: one row for each engine of `engines.catalogue` (found where, or how to get it) goes here.
+        ("torch", compute.torch),
+        ("TensorRT", compute.tensorrt),
+        ("GPU", compute.gpu),
+        ("kafka-python", system.kafka),
+        ("Java", system.java),
+    ]
+
+
+def examine(todo: Sequence[tuple[str, Check]]) -> list[Row]:
+    """The rows of all checks. A check that fails in a way nobody foresaw is a row as well."""
+    rows: list[Row] = []
+    for name, check in todo:
+        try:
+            rows += check()
+        except Exception as e:
+            rows.append(Row(name, "warn", f"the check failed: {first_line(e)}", "report this"))
+    return rows
+
+
+@click.command()
+@click.option("--log", "log_folder", type=click.Path(path_type=Path), default=Path("run"), help="Folder of the log.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of lines.")
+def doctor(log_folder: Path, as_json: bool) -> None:
+    """Say what works on this machine and how to mend what does not.
+
+    Exit code 1 where something profile `lite` needs is missing.
+    """
+    rows = examine(checks(log_folder))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+    else:
+        _show(rows)
+    if any(row.state == "missing" for row in rows):
+        raise SystemExit(1)
+
+
+def _show(rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        line = Text.assemble((f"{row.state:7} ", _COLOURS[row.state]), (f"{row.name:{width}} ", "bold"), row.detail)
+        if row.mend:
+            line.append(f"  -> {row.mend}", style="cyan")
+        console.print(line, soft_wrap=True)  # one line each, however narrow the terminal: it can be copied and searched
