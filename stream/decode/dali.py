@@ -98,22 +98,25 @@ class DaliDecoder:
         # FFmpeg leaves out what an edit list discards, NVDEC knows nothing of it.
         shown = np.array(found.shown) if self.device == "gpu" else np.ones(len(times), bool)
         at = 0
-        with self._pipeline(matrix) as pipeline:
+        # DALI does not say when it is through with a chunk; what it had left over would lead the next one. A last batch
+        # shorter than asked for is the proof. Without it, or where the two may count differently, the pipeline goes.
+        through = all(found.shown) and len(shown) % self.batch != 0
+        with self._pipeline(matrix, keep=through) as pipeline:
             for tensor, start in _batches(pipeline, chunk.data, len(shown)):
-                keep = shown[start : start + tensor.shape()[0]]
-                pixels = self._finish(tensor, matrix, keep, chunk.header.rotation)
+                visible = shown[start : start + tensor.shape()[0]]
+                pixels = self._finish(tensor, matrix, visible, chunk.header.rotation)
                 if len(pixels):
                     yield Frames(pixels, times[at : at + len(pixels)])
                 at += len(pixels)
 
-    def _finish(self, pixels: Any, matrix: _Matrix, keep: NDArray[np.bool_], rotation: int) -> Any:
+    def _finish(self, pixels: Any, matrix: _Matrix, visible: NDArray[np.bool_], rotation: int) -> Any:
         """DALI's tensor [T, H, W, 3] as the upright frames to be shown, on the same device."""
         if self.device == "gpu":
             import torch
 
             tensor = torch.from_dlpack(pixels)
-            if not keep.all():
-                tensor = tensor[torch.from_numpy(keep).to(tensor.device)]
+            if not visible.all():
+                tensor = tensor[torch.from_numpy(visible).to(tensor.device)]
             return torch.rot90(tensor, -(rotation // 90), (1, 2)) if rotation else tensor
         array: U8 = np.from_dlpack(pixels).astype(np.uint8, copy=False)
         if matrix is not None:
@@ -121,7 +124,7 @@ class DaliDecoder:
         return np.rot90(array, -(rotation // 90), (1, 2)) if rotation else array
 
     @contextmanager
-    def _pipeline(self, matrix: _Matrix) -> Iterator[Any]:
+    def _pipeline(self, matrix: _Matrix, *, keep: bool) -> Iterator[Any]:
         """A pipeline of the pool for one chunk. One that failed, or whose chunk was not read to its end, is dropped."""
         place = self._places.get()
         pipeline = None
@@ -129,7 +132,7 @@ class DaliDecoder:
             fits = place is not None and (self.device == "cpu" or _same(place[1], matrix))
             pipeline = place[0] if place is not None and fits else self._build(matrix)
             yield pipeline
-            place = (pipeline, matrix)
+            place = (pipeline, matrix) if keep else None
         except RuntimeError as e:
             place = None
             if any(word in str(e) for word in _NOT_THE_CHUNK):

@@ -212,6 +212,46 @@ def test_a_bad_chunk_is_told_and_the_decoder_lives_on(dali: DaliDecoder, spoil: 
     assert len(together(dali.decode(good))[1]) == FRAMES
 
 
+def edit(chunk: Chunk, skip_ms: int) -> Chunk:
+    """The chunk as an MP4 whose edit list discards what is shown before `skip_ms`."""
+    buffer = io.BytesIO()
+    options = {"use_editlist": "1", "avoid_negative_ts": "disabled"}
+    with av.open(io.BytesIO(chunk.data)) as source, av.open(buffer, "w", format="mp4", options=options) as out:
+        track = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size == 0:
+                continue
+            assert packet.pts is not None
+            assert packet.dts is not None
+            ticks = int(Fraction(skip_ms, 1000) / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - ticks, packet.dts - ticks, track
+            out.mux(packet)
+    return change(chunk, data=buffer.getvalue())
+
+
+def test_what_an_edit_list_discards_is_not_shown_and_not_left_for_the_next_chunk(dali: DaliDecoder) -> None:
+    edited = edit(encode(matrix=6), 120)
+    found = contents(edited)
+    assert found.shown[:4] == (False, False, False, True)
+    assert len(found.shown) == FRAMES
+    edited = change(edited, frames=sum(found.shown))
+    ours, times = together(dali.decode(edited))
+    theirs, same_times = together(PyAVDecoder(accurate=True).decode(edited))
+    assert times == same_times
+    assert np.array_equal(ours, theirs)
+    plain = encode(matrix=5)
+    assert np.array_equal(together(dali.decode(plain))[0], together(PyAVDecoder(accurate=True).decode(plain))[0])
+
+
+@pytest.mark.parametrize("frames", [15, 16, 17])
+def test_nothing_is_left_over_between_chunks_of_whole_batches(frames: int) -> None:
+    decoder = DaliDecoder("cpu", batch=8)
+    chunk = encode(matrix=6, pts=[i * 40 for i in range(frames)])
+    expected = together(PyAVDecoder(accurate=True).decode(chunk))[0]
+    for _ in range(3):
+        assert np.array_equal(together(decoder.decode(chunk))[0], expected)
+
+
 def test_damaged_bytes_end_in_an_error_or_in_the_promised_frames(dali: DaliDecoder) -> None:
     good = encode()
     random = np.random.default_rng(0)
@@ -267,3 +307,29 @@ def test_a_missing_dali_or_gpu_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install nvidia-dali-cuda130"):
         DaliDecoder("cpu")
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("matrix", [6, 1])
+@pytest.mark.parametrize("codec", ["vp9", "vp8", "mjpeg", "mpeg4"])
+def test_on_a_gpu_frames_stay_there_and_equal_the_hosts(codec: str, matrix: int) -> None:
+    decoder = DaliDecoder("gpu", pipelines=2)
+    chunk = encode(codec, matrix=matrix)
+    batches = list(decoder.decode(chunk))
+    assert all(batch.pixels.is_cuda for batch in batches)
+    ours, times = together(iter(batches))
+    theirs, same_times = together(PyAVDecoder(accurate=True).decode(chunk))
+    assert times == same_times
+    assert np.abs(ours.astype(int) - theirs).mean() < 2.0  # to be tightened by what the first run measures
+
+
+def test_without_a_gpu_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(self: DaliDecoder, matrix: Any) -> Any:
+        raise RuntimeError("Critical error in pipeline:\nError: CUDA is not available\n")
+
+    monkeypatch.setattr(DaliDecoder, "_build", build)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    with pytest.raises(
+        UserError, match="DALI cannot decode on the gpu: Error: CUDA is not available; decode with pyav"
+    ):
+        DaliDecoder("gpu")

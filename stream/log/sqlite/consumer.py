@@ -6,6 +6,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +153,8 @@ class SqliteConsumer:
         if self._lease is not None:
             member = self._lease.member
             self._drop_lease()
-            with write(self._conn):
+            # Where this fails (a full disk) the lease runs out by itself: slower, and no worse.
+            with suppress(sqlite3.OperationalError), write(self._conn):
                 groups.leave(self._conn, self.group, member)
         self._conn.close()
 

@@ -1,0 +1,28 @@
+"""The one reason to skip a test: it needs a GPU. With STREFER_REQUIRE_GPU=1 that is a failure instead."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+
+import pytest
+
+
+@cache
+def has_cuda() -> bool:
+    """Whether the driver finds a GPU; asks the driver itself, so that no test run pays for importing torch."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("needs_cuda") is None or has_cuda():
+        return
+    if os.environ.get("STREFER_REQUIRE_GPU") == "1":
+        pytest.fail("needs a CUDA GPU, and STREFER_REQUIRE_GPU=1 says there is one")
+    pytest.skip("needs a CUDA GPU")
