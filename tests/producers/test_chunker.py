@@ -14,6 +14,8 @@ from producers.piece import Piece, chunk_time_base
 from tests.media import CLIPS, Recipe, decode, make_video, samples
 
 X265 = {"x265-params": "log-level=none:open-gop={open}:keyint=25:min-keyint=25:scenecut=0:bframes=4"}
+LIBVPX = {"cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "12"}
+NO_CUTS = {"sc_threshold": "1000000000"}
 VFR = [i * 40 + (i % 3) * 11 + (i // 20) * 170 for i in range(75)]
 
 REMUXED = {
@@ -33,12 +35,12 @@ REMUXED = {
     "hevc": Recipe(codec="libx265", options={"x265-params": X265["x265-params"].format(open=0)}),
     "hevc-10bit-ts": Recipe(codec="libx265", container="mpegts", pix_fmt="yuv420p10le",
                             options={"x265-params": X265["x265-params"].format(open=0)}),
-    "vp9": Recipe(codec="libvpx-vp9", container="webm", options={"cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "12"}),
+    "vp9": Recipe(codec="libvpx-vp9", container="webm", options=LIBVPX),
     "vp9-odd": Recipe(codec="libvpx-vp9", container="webm", size=(161, 97), options={"cpu-used": "8"}),
     "av1": Recipe(codec="libsvtav1", options={"preset": "12", "svtav1-params": "keyint=25"}),
     "mjpeg": Recipe(codec="mjpeg", container="avi", pix_fmt="yuvj420p"),
-    "mpeg4": Recipe(codec="mpeg4", options={"bf": "0", "sc_threshold": "1000000000"}),
-    "mpeg2-closed": Recipe(codec="mpeg2video", container="mpegts", options={"flags": "+cgop", "sc_threshold": "1000000000"}),
+    "mpeg4": Recipe(codec="mpeg4", options=NO_CUTS | {"bf": "0"}),
+    "mpeg2-closed": Recipe(codec="mpeg2video", container="mpegts", options=NO_CUTS | {"flags": "+cgop"}),
 }  # fmt: skip
 
 ONE_GOP = {
@@ -50,7 +52,7 @@ ONE_GOP = {
 }  # fmt: skip
 
 REENCODED = {
-    "vp8": Recipe(codec="libvpx", container="webm", options={"cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "12"}),
+    "vp8": Recipe(codec="libvpx", container="webm", options=LIBVPX),
     "h264-avi-bframes": Recipe(container="avi", options={"bf": "3", "b-pyramid": "none"}),
     "ffv1-odd": Recipe(codec="ffv1", container="matroska", size=(161, 97), pix_fmt="yuv444p"),
     "prores": Recipe(codec="prores", container="mov", pix_fmt="yuv422p10le"),
