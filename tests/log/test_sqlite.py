@@ -144,6 +144,14 @@ def test_reading_holds_a_page_not_the_topic(log: SqliteLog) -> None:
     assert peak < 70 * MIB  # two pages while one is swapped for the next
 
 
+def test_one_poll_gives_a_bounded_amount(log: SqliteLog) -> None:
+    for n in range(40):
+        send(log, CHUNKS, f"feed-{n % 5}", bytes(MIB))
+    consumer = log.consumer("g", [CHUNKS])
+    assert len(consumer.poll(max_records=100, timeout_s=0.0)) == 32
+    assert len(consumer.poll(max_records=100, timeout_s=0.0)) == 8
+
+
 def test_a_reader_that_stops_half_way_does_not_hold_the_log(log: SqliteLog) -> None:
     for n in range(300):
         send(log, ANNOTATIONS, "a", bytes([n % 256]) * 100)

@@ -87,7 +87,10 @@ class SqliteLog:
 
     def consumer(self, group: str, topics: Sequence[str], *, session_timeout_s: float = 30.0) -> SqliteConsumer:
         ids = {topic.name: topic.id for topic in self._topics.values()}
-        consumer = make_consumer(self._file, self._synchronous, group, topics, ids, session_timeout_s)
+        try:
+            consumer = make_consumer(self._file, self._synchronous, group, topics, ids, session_timeout_s)
+        except sqlite3.OperationalError as e:
+            raise UserError(f"log {self._file} cannot be written: {e}") from e
         self._consumers = [c for c in self._consumers if not c.closed] + [consumer]
         return consumer
 

@@ -35,7 +35,7 @@ class SqliteConsumer:
     A partition that should move to another member is delivered from no more, and handed over by the first `poll`
     after all its delivered records were committed or rewound, at the latest one session timeout later. A `poll` that
     finds the lease lost returns nothing and leaves an empty `assignment`; the next one joins anew.
-    An idle `poll` asks SQLite's change counter alone, every 1 to 50 ms.
+    An idle `poll` asks SQLite's change counter alone, every 1 to 50 ms. One `poll` gives at most 32 MB (or one record).
     """
 
     def __init__(
