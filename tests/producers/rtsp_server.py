@@ -12,7 +12,9 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 Gst.init(None)
 server = GstRtspServer.RTSPServer(address="127.0.0.1", service=sys.argv[1])
 factory = GstRtspServer.RTSPMediaFactory()
-factory.set_launch(f"( filesrc location={sys.argv[2]} ! qtdemux ! h264parse config-interval=-1 ! rtph264pay name=pay0 )")
+factory.set_launch(
+    f"( filesrc location={sys.argv[2]} ! qtdemux ! h264parse config-interval=-1 ! rtph264pay name=pay0 )"
+)
 server.get_mount_points().add_factory("/cam", factory)
 if server.attach(None) == 0:
     sys.exit(f"port {sys.argv[1]} is taken")
