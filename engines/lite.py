@@ -1,0 +1,98 @@
+"""Profile `lite`: small networks for any CPU. Each is used when its weights are here and done without otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.backends import Session
+from engines.backends.litert import LiteRtSession
+from engines.backends.ort import OrtSession
+from engines.catalogue import Item, find
+from engines.deeplab import SegmentationNet
+from engines.detections import Detector
+from engines.errors import UserError
+from engines.fastestdet import FastestDetDetector
+from engines.person import PersonDetector
+from engines.pose import PoseNet
+from engines.reid import ReidNet
+from engines.store import Store
+from engines.yolox import YoloxDetector
+
+NETWORKS = ("yolox-nano", "blazepose-full", "deeplabv3-voc", "person-reid-0287")
+"""What `lite` wants to have; the other detectors of the catalogue stand in for the first."""
+
+_DETECTORS: tuple[tuple[str, Callable[[Session], Detector]], ...] = (
+    ("yolox-nano", YoloxDetector),
+    ("fastestdet", FastestDetDetector),
+    ("blazepose-person", PersonDetector),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """One loaded network: what it does, what runs it, and the sha256 of its file."""
+
+    name: str
+    role: str
+    backend: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lite:
+    """The networks that are here; None where one is not. `missing`: one line for each that is not, with the mend."""
+
+    detector: Detector | None
+    pose: PoseNet | None
+    segment: SegmentationNet | None
+    reid: ReidNet | None
+    used: tuple[Used, ...]
+    missing: tuple[str, ...]
+
+
+def load(store: Store, *, threads: int = 2, without: frozenset[str] = frozenset()) -> Lite:
+    """Load what is on this machine; nothing is fetched. `without` leaves networks out by name (tests, trials)."""
+    used: list[Used] = []
+    missing: list[str] = []
+
+    def session(name: str) -> Session | None:
+        item = find(name)
+        path = None if name in without else store.locate(item)
+        if path is None:
+            missing.append(f"{name} is not here ({item.about}): strefer models pull {name}")
+            return None
+        try:
+            loaded = _open(path, threads)
+        except UserError as e:
+            missing.append(str(e))
+            return None
+        used.append(_used(item, loaded))
+        return loaded
+
+    detector: Detector | None = None
+    for name, build in _DETECTORS:
+        s = session(name)
+        if s is not None:
+            detector = build(s)
+            break
+    pose, segment, reid = (session(name) for name in NETWORKS[1:])
+    return Lite(
+        detector,
+        PoseNet(pose) if pose else None,
+        SegmentationNet(segment) if segment else None,
+        ReidNet(reid) if reid else None,
+        tuple(used),
+        tuple(missing),
+    )
+
+
+def _open(path: Path, threads: int) -> Session:
+    if path.suffix == ".tflite":
+        return LiteRtSession(path, threads=threads)
+    return OrtSession(path, threads=threads)
+
+
+def _used(item: Item, session: Session) -> Used:
+    return Used(item.name, item.role, session.backend, item.sha256)

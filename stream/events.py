@@ -1,0 +1,298 @@
+"""Annotation events, version 1: what leaves the worker, typed. `docs/events.md` is generated from this file.
+
+An event is a CloudEvent: `id` is `feed/seq/n` (seq of the message that caused it, n its place among that message's
+events), so a replay makes the same ids. All times are integer microseconds of the feed's presentation time; boxes
+are xyxy pixels of the upright frame; masks are COCO RLE of the full frame. Only `chunk.done` holds wall-clock
+durations: everything else is the same in every run.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+VERSION = "1"
+ExitReason = Literal["edge", "occluded", "cut", "lost"]
+SegmentReason = Literal["start", "cut", "drift", "length", "end", "gap"]
+Box = tuple[float, float, float, float]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all event bodies."""
+
+
+class EngineUsed(msgspec.Struct, frozen=True):
+    name: str
+    role: str
+    backend: str
+    sha256: str
+
+
+class Rle(msgspec.Struct, frozen=True):
+    """COCO run-length encoding, column-major, compressed counts; `size` is [height, width]."""
+
+    size: tuple[int, int]
+    counts: str
+
+
+class FeedStarted(Body, frozen=True, kw_only=True):
+    """The feed's first chunk came: what it is and which engines follow it."""
+
+    at_us: int
+    codec: str
+    width: int
+    height: int
+    rate: str
+    source: str
+    reencoded: bool
+    profile: str
+    engines: list[EngineUsed]
+
+
+class FeedEnded(Body, frozen=True, kw_only=True):
+    """The producer closed the feed."""
+
+    at_us: int
+    reason: str
+
+
+class FeedGap(Body, frozen=True, kw_only=True):
+    """A stretch of the feed that never came: the camera was away, or seqs are missing (first, last)."""
+
+    start_us: int
+    end_us: int
+    reason: str
+    missing_seqs: tuple[int, int] | None = None
+
+
+class SegmentOpened(Body, frozen=True, kw_only=True):
+    segment: int
+    start_us: int
+    reason: SegmentReason
+
+
+class SegmentClosed(Body, frozen=True, kw_only=True):
+    segment: int
+    start_us: int
+    end_us: int
+    reason: SegmentReason
+
+
+class EntityAppeared(Body, frozen=True, kw_only=True):
+    """A new entity was confirmed; `at_us` is when it was first seen."""
+
+    entity: int
+    at_us: int
+    category: str
+    score: float
+    bbox: Box
+
+
+class EntityExited(Body, frozen=True, kw_only=True):
+    """The entity is no longer to be seen; `at_us` is its last sight."""
+
+    entity: int
+    at_us: int
+    reason: ExitReason
+    bbox: Box
+
+
+class EntityReentered(Body, frozen=True, kw_only=True):
+    """A known entity is back; `similarity` in [0, 1] says how much it looks like itself."""
+
+    entity: int
+    at_us: int
+    category: str
+    score: float
+    bbox: Box
+    similarity: float
+
+
+class EntityDescribed(Body, frozen=True, kw_only=True):
+    """How a person would call the entity, from what was measured of it so far."""
+
+    entity: int
+    expression: str
+    noun: str
+    category: str
+    attributes: list[str]
+    source: str
+
+
+class QueryBound(Body, frozen=True, kw_only=True):
+    """A query found its entities; `cues` are the words that decided, each with its evidence in [0, 1]."""
+
+    query: str
+    text: str
+    entities: list[int]
+    score: float
+    margin: float
+    cues: list[str]
+
+
+class QueryUnbound(Body, frozen=True, kw_only=True):
+    """A query let go of what it was bound to, or found nobody by the end of the feed (`reason`)."""
+
+    query: str
+    text: str
+    entities: list[int]
+    reason: str
+
+
+class QueryAmbiguous(Body, frozen=True, kw_only=True):
+    """Several entities fit the query alike; `entities` are the candidates, best first."""
+
+    query: str
+    text: str
+    entities: list[int]
+    score: float
+    margin: float
+    cues: list[str]
+
+
+class MaskletFrame(msgspec.Struct, frozen=True):
+    pts_us: int
+    rle: Rle
+    bbox: Box
+    area: int
+    score: float
+    """How sure the mask is, in [0, 1]: detector and mask network where they looked, less where it was carried."""
+
+
+class Masklet(Body, frozen=True, kw_only=True):
+    """The entity's masks in this chunk, one a frame in which it is seen."""
+
+    entity: int
+    start_us: int
+    frames: list[MaskletFrame]
+
+
+class MaskletRevised(Body, frozen=True, kw_only=True):
+    """Masks of frames before the entity was confirmed, of earlier chunks too, within the look-back window."""
+
+    entity: int
+    start_us: int
+    frames: list[MaskletFrame]
+
+
+class Action(Body, frozen=True, kw_only=True):
+    """What the entity did, measured from its masks and landmarks."""
+
+    entity: int
+    segment: int
+    start_us: int
+    end_us: int
+    text: str
+    source: str
+
+
+class ChunkDone(Body, frozen=True, kw_only=True):
+    """A chunk is finished. The only event with wall-clock figures."""
+
+    seq: int
+    frames: int
+    dropped: int
+    stage_us: dict[str, int]
+    """Wall-clock microseconds each stage took for this chunk."""
+    latency_us: int | None
+    """From capture to this event, live feeds only."""
+
+
+class Error(Body, frozen=True, kw_only=True):
+    """A message could not be processed; it lies in `video.deadletter` and the feed goes on."""
+
+    stage: str
+    code: str
+    message: str
+    seq: int | None
+
+
+TYPES: dict[str, type[Body]] = {
+    "feed.started": FeedStarted,
+    "feed.ended": FeedEnded,
+    "feed.gap": FeedGap,
+    "segment.opened": SegmentOpened,
+    "segment.closed": SegmentClosed,
+    "entity.appeared": EntityAppeared,
+    "entity.exited": EntityExited,
+    "entity.reentered": EntityReentered,
+    "entity.described": EntityDescribed,
+    "query.bound": QueryBound,
+    "query.unbound": QueryUnbound,
+    "query.ambiguous": QueryAmbiguous,
+    "masklet": Masklet,
+    "masklet.revised": MaskletRevised,
+    "action": Action,
+    "chunk.done": ChunkDone,
+    "error": Error,
+}
+NAMES = {body: name for name, body in TYPES.items()}
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event: its place (`feed`, `seq`, `n`) and its body."""
+
+    feed: str
+    seq: int
+    n: int
+    body: Body
+
+    @property
+    def id(self) -> str:
+        return f"{self.feed}/{self.seq}/{self.n}"
+
+    @property
+    def type(self) -> str:
+        return NAMES[type(self.body)]
+
+    def headers(self) -> dict[str, str]:
+        """CloudEvents 1.0 attributes in binary mode."""
+        return {
+            "ce_specversion": "1.0",
+            "ce_id": self.id,
+            "ce_type": self.type,
+            "ce_source": f"/feeds/{self.feed}",
+            "content-type": "application/json",
+            "strefer_schema": VERSION,
+        }
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """The structured (JSON) mode of CloudEvents: one line of annotations.jsonl."""
+
+    specversion: str
+    id: str
+    type: str
+    source: str
+    data: msgspec.Raw
+
+
+def encode_body(body: Body) -> bytes:
+    return msgspec.json.encode(body)
+
+
+def encode_line(headers: dict[str, str], value: bytes) -> bytes:
+    """An event message as one line of CloudEvents JSON, without the newline."""
+    line = _Line(
+        headers["ce_specversion"], headers["ce_id"], headers["ce_type"], headers["ce_source"], msgspec.Raw(value)
+    )
+    return msgspec.json.encode(line)
+
+
+def decode_message(headers: dict[str, str], value: bytes) -> Event:
+    """The event of a message. Raises ValueError where it is none of this version."""
+    kind = TYPES.get(headers.get("ce_type", ""))
+    if kind is None:
+        raise ValueError(f"ce_type is {headers.get('ce_type')!r}, wanted one of {sorted(TYPES)}")
+    feed, seq, n = headers["ce_id"].rsplit("/", 2)
+    return Event(feed, int(seq), int(n), msgspec.json.decode(value, type=kind))
+
+
+def decode_line(line: bytes | str) -> Event:
+    """The event of one line of annotations.jsonl. Raises ValueError where it is none."""
+    try:
+        raw = msgspec.json.decode(line, type=_Line)
+    except msgspec.MsgspecError as e:
+        raise ValueError(f"not an annotation event: {e}") from None
+    return decode_message({"ce_type": raw.type, "ce_id": raw.id}, bytes(raw.data))

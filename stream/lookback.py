@@ -1,0 +1,63 @@
+"""Look-back: a new entity is followed backward to when it first could be seen, as far as the window goes.
+
+Strefer tracks from its one start frame in both directions; a stream can only look back a little. The mask is carried
+against time by optical flow and given up where forward and backward flow disagree, or it shrinks to nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from stream.flow import Flow
+from stream.patch import F32, HALF, U8, Patch
+
+
+class Past(msgspec.Struct):
+    """The last frames of this shot, oldest first: times and flow images. Bounded by `window_us`."""
+
+    window_us: int = 2_000_000
+    times: list[int] = msgspec.field(default_factory=list)
+    images: list[np.ndarray] = msgspec.field(default_factory=list)
+
+    def add(self, pts_us: int, image: U8) -> None:
+        self.times.append(pts_us)
+        self.images.append(image)
+        while self.times[0] < pts_us - self.window_us:
+            del self.times[0], self.images[0]
+
+    def clear(self) -> None:
+        self.times, self.images = [], []
+
+
+def trace_back(past: Past, patch: Patch, from_us: int, size: tuple[int, int]) -> list[tuple[int, Patch]]:
+    """Masks before `from_us`, newest first. patch: the mask at `from_us`; size: (H, W) of the working frame."""
+    if from_us not in past.times:
+        return []
+    out: list[tuple[int, Patch]] = []
+    start = patch.area
+    for i in range(past.times.index(from_us), 0, -1):
+        back = Flow(past.images[i - 1], past.images[i], size)
+        forth = Flow(past.images[i], past.images[i - 1], size)
+        if _agreement(back, forth, patch, size) < 0.6:
+            break
+        patch = back.carry(patch).main_part()
+        if patch.area < max(48, 0.2 * start) or patch.area > 2 * start:
+            break
+        out.append((past.times[i - 1], patch))
+    return out
+
+
+def _agreement(back: Flow, forth: Flow, patch: Patch, size: tuple[int, int]) -> float:
+    """Share of the mask whose flow there and back again ends within a pixel and a half of where it began."""
+    h, w = forth.field.shape[:2]
+    ys, xs = np.nonzero(patch.prob[::4, ::4] >= HALF)
+    if not len(xs):
+        return 0.0
+    fx = np.clip(((xs * 4 + patch.x0) / forth.kx).astype(int), 0, w - 1)
+    fy = np.clip(((ys * 4 + patch.y0) / forth.ky).astype(int), 0, h - 1)
+    there: F32 = forth.field[fy, fx]
+    bx = np.clip(np.rint(fx + there[:, 0]).astype(int), 0, w - 1)
+    by = np.clip(np.rint(fy + there[:, 1]).astype(int), 0, h - 1)
+    error = np.abs(there + back.field[by, bx]).max(axis=1)
+    return float((error < 1.5).mean())

@@ -1,0 +1,311 @@
+"""The pipeline: one chunk in, its annotation events out. Read `Pipeline._frame` top to bottom to follow one frame.
+
+Causal (a frame's masks depend on it and earlier frames only, but for the declared look-back), deterministic, bounded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from engines.crops import U8
+from engines.lite import Lite
+from kernels import rle
+from stream import detect, motion, recognize, refer, traits
+from stream.background import Background
+from stream.chunk import Chunk, ChunkHeader
+from stream.clip import Clipper
+from stream.entity import Entity, Traits
+from stream.events import (
+    Body,
+    ChunkDone,
+    EngineUsed,
+    EntityAppeared,
+    EntityDescribed,
+    EntityExited,
+    FeedEnded,
+    FeedGap,
+    FeedStarted,
+    Masklet,
+    MaskletFrame,
+    MaskletRevised,
+    QueryUnbound,
+    Rle,
+)
+from stream.flow import Flow, flow_image
+from stream.frames import Decoder, Frames
+from stream.lookback import trace_back
+from stream.masklets import FollowOptions, Masklets, View, rounded, sight
+from stream.outline import Outliner
+from stream.patch import HALF, Patch
+from stream.prefetch import prefetch
+from stream.reidentify import Reidentifier
+from stream.state import FeedState
+from stream.transcribe import Transcriber
+
+WORK_SIDE = 1280
+"""Longer side in pixels of the working frame: larger frames are followed at this size, their masks scaled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """detect_every_us: time between looks of the detector. look_back_us: how far a new entity is followed back."""
+
+    detect_every_us: int = 166_000
+    look_back_us: int = 2_000_000
+    follow: FollowOptions = field(default_factory=FollowOptions)
+
+
+class Stopwatch:
+    """Wall-clock time per stage of one chunk."""
+
+    def __init__(self) -> None:
+        self.ns: dict[str, int] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        begun = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.ns[stage] = self.ns.get(stage, 0) + time.perf_counter_ns() - begun
+
+    def us(self) -> dict[str, int]:
+        return {stage: ns // 1000 for stage, ns in self.ns.items()}
+
+
+class Pipeline:
+    """Profile `lite`: the stages and the networks they share. One pipeline serves many feeds; state is passed in."""
+
+    def __init__(self, networks: Lite, options: Options | None = None) -> None:
+        self._o = options or Options()
+        self._networks = networks
+        self._clip = Clipper()
+        self._detect = detect.Detect(networks.detector)
+        self._motion = motion.MotionDetector()
+        self._background = Background()
+        outliner = Outliner(networks.pose, networks.segment)
+        self._masklets = Masklets(outliner, networks.reid, Reidentifier(), self._o.follow)
+        self._transcribe = Transcriber()
+
+    def start(self, header: ChunkHeader) -> FeedStarted:
+        """The event that opens a feed: what it is and what follows it."""
+        turned = header.rotation % 180 != 0
+        return FeedStarted(
+            at_us=header.start_us,
+            codec=header.codec,
+            width=header.height if turned else header.width,
+            height=header.width if turned else header.height,
+            rate=header.rate,
+            source=header.source,
+            reencoded=header.reencoded,
+            profile="lite",
+            engines=[EngineUsed(u.name, u.role, u.backend, u.sha256) for u in self._networks.used],
+        )
+
+    def chunk(self, state: FeedState, chunk: Chunk, decoder: Decoder) -> list[Body]:
+        """Follow the feed through one chunk. Raises CorruptChunkError; the state is then void."""
+        watch = Stopwatch()
+        events: list[Body] = []
+        if not state.started:
+            state.started = True
+            events.append(self.start(chunk.header))
+        state.past.window_us = self._o.look_back_us
+        count = 0
+        for rgb, pts_us in _timed(prefetch(decoder.decode(chunk)), watch):
+            events += self._frame(state, rgb, pts_us, watch)
+            count += 1
+        events += self._send(state, chunk.header.start_us)
+        events.append(
+            ChunkDone(
+                seq=chunk.header.seq, frames=count, dropped=0, stage_us=watch.us(), latency_us=_latency(chunk.header)
+            )
+        )
+        return events
+
+    def warm(self, state: FeedState, chunk: Chunk, decoder: Decoder) -> None:
+        """After a restart: fill the look-back with the frames of a chunk that was finished before."""
+        for frames in decoder.decode(chunk):
+            for rgb, pts_us in zip(frames.host(), frames.pts_us.tolist(), strict=True):
+                if state.past_from_us >= 0 and pts_us >= state.past_from_us:
+                    state.past.add(pts_us, flow_image(_work(rgb)[0]))
+
+    def gap(self, state: FeedState, body: FeedGap) -> list[Body]:
+        """The feed was away: everybody in sight is lost to it, and what comes next is another shot."""
+        return [*self._pause(state, "gap", body.start_us), body]
+
+    def end(self, state: FeedState, body: FeedEnded) -> list[Body]:
+        """The feed is over: close what is open and say which queries found nobody."""
+        events = self._pause(state, "end", body.at_us)
+        for q in state.refer.queries:
+            if not q.said_kind:
+                events.append(QueryUnbound(query=q.id, text=q.text, entities=[], reason="nobody fits"))
+        state.started = False
+        return [*events, body]
+
+    def _frame(self, state: FeedState, full: U8, pts_us: int, watch: Stopwatch) -> list[Body]:
+        """One frame through every stage."""
+        rgb, scale = _work(full)
+        h, w = rgb.shape[:2]
+        with watch("clip"):
+            cut, events = self._clip.step(state.clip, rgb, pts_us)
+        cut = cut or state.size not in ((0, 0), (h, w))
+        with watch("flow"):
+            image = flow_image(rgb)
+            if cut:
+                state.past.clear()
+            before = state.past.images[-1] if state.past.images else None
+            state.step_us = max(1, pts_us - state.last_us) if state.last_us >= 0 else state.step_us
+            flow = Flow(image, before, (h, w)) if before is not None else None
+            state.past.add(pts_us, image)
+        with watch("motion"):
+            self._motion.step(state.motion, flow, state.step_us)
+            self._background.step(state.background, rgb, flow, state.follow.entities)
+        found = None
+        with watch("detect"):
+            if cut or detect.is_due(pts_us, state.detected_us, self._o.detect_every_us):
+                moving = self._motion.detect(state.motion, (h, w))
+                found = detect.merge(motion.corroborate(self._detect.look(rgb), moving), moving)
+                state.detected_us = pts_us
+        with watch("masklets"):
+            view = View(
+                rgb, pts_us, state.step_us, flow, cut, found, scale,
+                lambda patch, box, others: self._background.sharpen(state.background, patch, box, others, flow, (h, w)),
+            )  # fmt: skip
+            changes = self._masklets.step(state.follow, view)
+        with watch("encode"):
+            for e in state.follow.entities:
+                if e.patch is not None:
+                    frame = _frame_of(e, e.patch, pts_us, full.shape[:2], scale)
+                    state.follow.frames.setdefault(e.id, []).append(frame)
+        with watch("lookback"):
+            for body in changes:
+                if isinstance(body, EntityAppeared):
+                    self._look_back(state, body.entity, body.at_us, full.shape[:2], scale)
+        with watch("describe"):
+            events += self._tell(state, changes, view, looked=found is not None)
+        state.size, state.scale, state.last_us = (h, w), scale, pts_us
+        return events
+
+    def _look_back(self, state: FeedState, entity: int, first_us: int, size: tuple[int, int], scale: float) -> None:
+        """Add masks from before the first detection; they are the oldest of the entity's unsent frames."""
+        e = next(e for e in state.follow.entities if e.id == entity)
+        first = state.follow.first_patches.pop(entity, None)
+        if first is None:
+            return
+        for pts_us, patch in trace_back(state.past, first, first_us, state.size):
+            for other in state.follow.entities:
+                if other is not e and other.patch is not None and other.seen_us == pts_us:
+                    patch = patch.without(other.patch.mask, other.patch.window)
+            state.follow.frames.setdefault(entity, []).insert(0, _frame_of(e, patch, pts_us, size, scale))
+
+    def _tell(self, state: FeedState, changes: list[Body], view: View, *, looked: bool) -> list[Body]:
+        """Traits, descriptions, queries and actions; the slow thinking, done when the detector looked."""
+        events = list(changes)
+        for body in changes:
+            if isinstance(body, EntityExited):
+                events += self._transcribe.close(state.transcribe, body.entity)
+        live = [e for e in state.follow.entities if e.state == "visible" and e.patch is not None]
+        for e in live:
+            if not e.sights or e.sights[-1].pts_us != view.pts_us:
+                e.sights.append(sight(e, view, None))
+            del e.sights[:-128]
+            if looked:
+                marks = next((s.landmarks for s in reversed(e.sights) if s.pts_us == view.pts_us), None)
+                traits.observe(e.traits, e, view.rgb, marks)
+                events += self._transcribe.step(state.transcribe, e, view.pts_us, state.clip.segment)
+        if looked:
+            everyone = {e.id: (e.category, e.traits) for e in live}
+            for e in live:
+                events += self._describe(e, everyone)
+            known = {e.id for e in state.follow.entities} | {e.id for e in state.follow.gallery.dormant}
+            events += refer.look(state.refer, everyone, known)
+        return events
+
+    def _describe(self, e: Entity, everyone: dict[int, tuple[str, Traits]]) -> list[Body]:
+        """Say what to call an entity once it was seen a few times, and again only when its words have changed for good."""
+        if e.traits.sights < 3 or (e.expression and e.traits.sights % 6):
+            return []
+        told = recognize.describe(e.id, everyone)
+        if told.expression == e.expression:
+            return []
+        e.expression = told.expression
+        return [
+            EntityDescribed(
+                entity=e.id, expression=told.expression, noun=told.noun, category=e.category,
+                attributes=list(told.attributes), source="measured",
+            )
+        ]  # fmt: skip
+
+    def _send(self, state: FeedState, chunk_us: int) -> list[Body]:
+        """The masklets of a finished chunk: frames of this one, and of earlier ones where they come late."""
+        masklets: list[Body] = []
+        revised: list[Body] = []
+        for entity in sorted(i for i in state.follow.frames if i > 0):
+            frames = state.follow.frames.pop(entity)
+            early = [f for f in frames if f.pts_us < chunk_us]
+            now = [f for f in frames if f.pts_us >= chunk_us]
+            if now:
+                masklets.append(Masklet(entity=entity, start_us=now[0].pts_us, frames=now))
+            if early:
+                revised.append(MaskletRevised(entity=entity, start_us=early[0].pts_us, frames=early))
+        return masklets + revised
+
+    def _pause(self, state: FeedState, reason: str, at_us: int) -> list[Body]:
+        gone = self._masklets.leave_all(state.follow, "lost", state.scale)
+        # Who is in sight when the feed ends has not left it.
+        events = [] if reason == "end" else gone
+        for entity in sorted(state.transcribe.open):
+            events += self._transcribe.close(state.transcribe, entity)
+        events += self._clip.close(state.clip, at_us, "end" if reason == "end" else "gap")
+        state.past.clear()
+        state.detected_us = state.last_us = -1
+        state.motion.energy = state.background.mean = state.background.seen = None
+        return events
+
+
+def _timed(batches: Iterable[Frames], watch: Stopwatch) -> Iterator[tuple[U8, int]]:
+    """Frames one by one; the time spent waiting for the decoder is stage `decode`."""
+    source = iter(batches)
+    while True:
+        with watch("decode"):
+            frames = next(source, None)
+        if frames is None:
+            return
+        yield from zip(frames.host(), frames.pts_us.tolist(), strict=True)
+
+
+def _work(full: U8) -> tuple[U8, float]:
+    """The working frame of a full one, and pixels of the full frame in one of its own."""
+    h, w = full.shape[:2]
+    if max(h, w) <= WORK_SIDE:
+        return full, 1.0
+    k = WORK_SIDE / max(h, w)
+    return cv2.resize(full, (round(w * k), round(h * k)), interpolation=cv2.INTER_AREA), 1 / k
+
+
+def _frame_of(e: Entity, patch: Patch, pts_us: int, size: tuple[int, ...], scale: float) -> MaskletFrame:
+    """One mask as an event's frame, in pixels of the full frame of `size` (H, W)."""
+    height, width = int(size[0]), int(size[1])
+    levels, x0, y0 = patch.prob, patch.x0, patch.y0
+    if scale != 1.0:
+        x0, y0 = round(patch.x0 * scale), round(patch.y0 * scale)
+        x1, y1 = min(width, round(patch.window[2] * scale)), min(height, round(patch.window[3] * scale))
+        levels = cv2.resize(levels, (max(1, x1 - x0), max(1, y1 - y0)), interpolation=cv2.INTER_LINEAR)
+    mask = levels >= HALF
+    box = Patch(x0, y0, levels).box()
+    bbox = rounded(box if box is not None else np.zeros(4, np.float32), 1.0)
+    score = e.score if e.pose_us == pts_us else 0.9 * e.score
+    counts = rle.encode_window(mask, x0, y0, (height, width))
+    return MaskletFrame(
+        pts_us, Rle((height, width), counts), bbox, int(np.count_nonzero(mask)), round(min(1.0, score), 3)
+    )
+
+
+def _latency(header: ChunkHeader) -> int | None:
+    return None if header.captured_wall_us is None else time.time_ns() // 1000 - header.captured_wall_us

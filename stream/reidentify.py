@@ -1,0 +1,66 @@
+"""Re-identification: exited entities wait in a bounded gallery; a newcomer is compared with them before it gets an id.
+
+Gates first (category, place, time), then appearance above a threshold and with a margin to the second best; when
+unsure, a new identity: a wrong reunion is worse than a second name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream.entity import Entity, Gallery, same_kind
+from stream.look import similarity
+
+
+@dataclass(frozen=True, slots=True)
+class Reidentifier:
+    """threshold: least similarity after an exit. cut_threshold: after a cut, when place says nothing.
+    near_bonus: how much a plausible place adds. margin: lead over the second best. size: most dormant entities."""
+
+    threshold: float = 0.62
+    cut_threshold: float = 0.80
+    near_bonus: float = 0.12
+    margin: float = 0.04
+    size: int = 64
+    keep_us: int = 600_000_000
+
+    def put(self, gallery: Gallery, entity: Entity) -> None:
+        """An entity has exited: it waits here, for `keep_us` at most, the oldest making room."""
+        entity.state, entity.patch = "dormant", None
+        entity.sights = []
+        gallery.dormant.append(entity)
+        del gallery.dormant[: max(0, len(gallery.dormant) - self.size)]
+
+    def find(self, gallery: Gallery, newcomer: Entity, frame: tuple[int, int]) -> tuple[Entity, float] | None:
+        """Who of the gallery the newcomer is, and how similar; None where nobody, or more than one, fits.
+
+        frame: (H, W) of the working frame.
+        """
+        now = newcomer.first_us
+        gallery.dormant = [e for e in gallery.dormant if now - e.seen_us <= self.keep_us]
+        scored: list[tuple[float, float, Entity]] = []
+        for known in gallery.dormant:
+            if not same_kind(known.category, newcomer.category) or known.seen_us > now:
+                continue
+            alike = similarity(known.look, newcomer.look)
+            place = self._place(known, newcomer, frame)
+            least = self.cut_threshold if known.reason == "cut" else self.threshold
+            if alike >= least:
+                scored.append((alike + self.near_bonus * place, alike, known))
+        scored.sort(key=lambda s: (-s[0], s[2].id))
+        if not scored or (len(scored) > 1 and scored[0][0] - scored[1][0] < self.margin):
+            return None
+        best = scored[0][2]
+        gallery.dormant = [e for e in gallery.dormant if e.id != best.id]
+        return best, scored[0][1]
+
+    def _place(self, known: Entity, newcomer: Entity, frame: tuple[int, int]) -> float:
+        """How plausible it is, in [0, 1], that what left there comes back here; 0 after a cut."""
+        if known.reason == "cut":
+            return 0.0
+        away_s = max(0.0, (newcomer.first_us - known.seen_us) / 1e6)
+        centre = [np.array([(e.box[0] + e.box[2]) / 2, (e.box[1] + e.box[3]) / 2]) for e in (known, newcomer)]
+        gone = float(np.linalg.norm(centre[0] - centre[1])) / float(np.hypot(*frame))
+        return max(0.0, 1 - gone / (0.25 + 0.25 * away_s))

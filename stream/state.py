@@ -1,0 +1,92 @@
+"""All a worker knows of one feed, and its bytes: it travels in `video.state` inside the transaction of its events."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream.background import BackgroundState
+from stream.clip import ClipState
+from stream.lookback import Past
+from stream.masklets import FollowState
+from stream.motion import MotionState
+from stream.refer import ReferState
+from stream.transcribe import TranscribeState
+
+VERSION = 1
+
+
+class RecentChunk(msgspec.Struct, frozen=True):
+    """Where a chunk that the look-back still reaches lies in the log."""
+
+    seq: int
+    offset: int
+    end_us: int
+
+
+class FeedState(msgspec.Struct):
+    """The feed's state after message `seq`. The look-back's images are not saved but decoded again from `recent`."""
+
+    feed: str
+    seq: int = -1
+    started: bool = False
+    rejected: int = 0
+    """Messages under this feed's key that could not be read at all."""
+    detected_us: int = -1
+    looked_us: int = -1
+    last_us: int = -1
+    step_us: int = 33_333
+    size: tuple[int, int] = (0, 0)
+    """(H, W) of the working frame."""
+    scale: float = 1.0
+    """Pixels of the feed's frame in one of the working frame."""
+    recent: list[RecentChunk] = msgspec.field(default_factory=list)
+    past_from_us: int = -1
+    """First frame the look-back holds: earlier ones belong to another shot."""
+    past: Past = msgspec.field(default_factory=Past)
+    clip: ClipState = msgspec.field(default_factory=ClipState)
+    motion: MotionState = msgspec.field(default_factory=MotionState)
+    background: BackgroundState = msgspec.field(default_factory=BackgroundState)
+    follow: FollowState = msgspec.field(default_factory=FollowState)
+    refer: ReferState = msgspec.field(default_factory=ReferState)
+    transcribe: TranscribeState = msgspec.field(default_factory=TranscribeState)
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [value.dtype.str, list(value.shape), np.ascontiguousarray(value).tobytes()]
+    raise TypeError(f"no state may hold a {type(value)}")
+
+
+def _from_plain(kind: type, value: Any) -> Any:
+    if kind is np.ndarray:
+        dtype, shape, data = value
+        return np.frombuffer(data, np.dtype(dtype)).reshape(shape).copy()
+    raise TypeError(f"no state may hold a {kind}")
+
+
+def snapshot(state: FeedState) -> bytes:
+    """The state as bytes; `restore` gives an equal one, but for the look-back's images."""
+    images, times = state.past.images, state.past.times
+    state.past_from_us = times[0] if times else -1
+    state.past.images, state.past.times = [], []
+    try:
+        plain = msgspec.msgpack.encode([VERSION, state], enc_hook=_to_plain)
+    finally:
+        state.past.images, state.past.times = images, times
+    return zlib.compress(plain, 1)
+
+
+def restore(data: bytes) -> FeedState:
+    """The state of `snapshot`'s bytes. Raises ValueError where they are of another version or damaged."""
+    try:
+        plain = zlib.decompress(data)
+        version, state = msgspec.msgpack.decode(plain, type=tuple[int, FeedState], dec_hook=_from_plain)
+    except (zlib.error, msgspec.MsgspecError) as e:
+        raise ValueError(f"the feed's saved state does not read: {e}") from None
+    if version != VERSION:
+        raise ValueError(f"the feed's saved state is of version {version}, this worker reads {VERSION}")
+    return state
