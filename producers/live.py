@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from engines.errors import UserError
 from producers.chunker import Chunker
-from producers.piece import Piece
+from producers.piece import BrokenSourceError, Piece
 from producers.probe import reason, require_video, seconds_of
 from producers.remux import packet_ticks
 
@@ -72,7 +72,7 @@ class LiveSource:
             except (av.error.FFmpegError, OSError) as e:
                 failure = reason(e)
                 if not self.live:
-                    raise
+                    raise BrokenSourceError(f"{self.name} breaks off: {failure}") from e
             if lost_at is None:
                 lost_at, cause = time.monotonic(), failure
             pause = pause_s * random.uniform(0.5, 1.0)

@@ -9,6 +9,10 @@ MOVIE_FLAGS = "empty_moov+default_base_moof+frag_custom"
 """Fragmented MP4 of one fragment: a browser's media source can append it as it is."""
 
 
+class BrokenSourceError(RuntimeError):
+    """The source broke off; what could be read of it has been yielded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Closed GOPs in a fragmented MP4.

@@ -15,8 +15,8 @@ import structlog
 
 from engines.errors import UserError
 from producers.live import Outage
-from producers.piece import Piece
-from producers.sources import BrokenSourceError, Source
+from producers.piece import BrokenSourceError, Piece
+from producers.sources import Source
 from producers.state import Journal, ProducerState
 from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header, encode_header
 from stream.log import CHUNKS, Log, Message

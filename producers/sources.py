@@ -16,7 +16,7 @@ from engines.errors import UserError
 from producers.chunker import TARGET_S, Chunker
 from producers.encode import VP9, ChunkEncoder
 from producers.live import CameraSource, LiveSource, Outage
-from producers.piece import Piece, chunk_time_base
+from producers.piece import BrokenSourceError, Piece, chunk_time_base
 from producers.probe import open_file, seconds_of
 from producers.synthetic import PREFIX, Scene, make_scene
 
@@ -28,10 +28,6 @@ SUFFIXES = frozenset(
     )
 )
 """What counts as a video in a folder; a file that is named outright may be called anything."""
-
-
-class BrokenSourceError(RuntimeError):
-    """The source broke off; what could be read of it has been yielded."""
 
 
 class Source(Protocol):

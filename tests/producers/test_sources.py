@@ -13,7 +13,8 @@ import pytest
 from chunks import pieces_of
 
 from engines.errors import UserError
-from producers.sources import BrokenSourceError, FileSource, SceneSource, open_source, open_sources
+from producers.piece import BrokenSourceError
+from producers.sources import FileSource, SceneSource, open_source, open_sources
 from tests.media import Recipe, add_sound, make_video
 
 FAST_START = {"movflags": "+faststart"}
