@@ -95,14 +95,16 @@ def test_kill_9_of_a_writer_loses_nothing_committed_and_shows_nothing_else(
             assert record.value == number * (len(record.value) // 4)
 
 
-def test_killed_workers_of_a_group_leave_each_record_done_once(open_log: OpenLog, spec: str, start: Start) -> None:
+@pytest.mark.parametrize(("kills", "count"), [(4, 360), pytest.param(20, 1500, marks=pytest.mark.slow)])
+def test_killed_workers_of_a_group_leave_each_record_done_once(
+    open_log: OpenLog, spec: str, start: Start, kills: int, count: int
+) -> None:
     log = open_log()
-    count = 360
     fill(log, count)
     workers = [start("work", spec, "g", "1.0") for _ in range(3)]
     for worker in workers:
         assert line(worker) == "joined"
-    for _ in range(4):
+    for _ in range(kills):
         time.sleep(random.uniform(0.05, 0.3))
         victim = workers.pop(0)
         victim.kill()
