@@ -1,0 +1,73 @@
+"""`strefer models`: a skin over `engines.catalogue` and `engines.store`."""
+
+from __future__ import annotations
+
+import click
+
+from engines import catalogue
+from engines.errors import UserError
+from engines.store import environment_store
+
+_EPILOG = """\b
+Examples:
+  strefer models list
+  strefer models pull                 what profile lite wants
+  strefer models pull yolox-nano
+  strefer models path blazepose-full
+"""
+
+
+@click.group(epilog=_EPILOG)
+def models() -> None:
+    """List, fetch and find the networks' files.
+
+    They are looked for in STREFER_MODELS (a folder), then in the cache (STREFER_CACHE, or ~/.cache/strefer), and
+    fetched from the catalogue's sources on `pull`. Every file is checked by its sha256.
+    """
+
+
+@models.command("list")
+def list_models() -> None:
+    """All files of the catalogue, and which are here."""
+    from rich.console import Console
+    from rich.table import Table
+
+    store = environment_store()
+    table = Table("name", "for", "licence", "size", "here", box=None)
+    for item in catalogue.MODELS + catalogue.SAMPLES:
+        path = store.locate(item)
+        table.add_row(item.name, item.about, item.licence, f"{item.size_bytes / 1e6:.1f} MB", str(path or "-"))
+    Console(soft_wrap=True).print(table)
+
+
+@models.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--optional", is_flag=True, help="A source out of reach is a warning, not an error.")
+def pull(names: tuple[str, ...], optional: bool) -> None:
+    """Fetch files into the cache (without NAME: what profile lite wants, or what can stand in for it)."""
+    store = environment_store()
+    for item in [_item(n) for n in names] if names else catalogue.MODELS:
+        try:
+            click.echo(f"{item.name}: {store.pull(item, progress=True)}")
+        except UserError as e:
+            if names and not optional:
+                raise
+            click.echo(f"{e}; lite does without it", err=True)
+
+
+@models.command()
+@click.argument("name")
+def path(name: str) -> None:
+    """Print where a file lies."""
+    item = _item(name)
+    found = environment_store().locate(item)
+    if found is None:
+        raise UserError(f"{name} is not on this machine: strefer models pull {name}")
+    click.echo(str(found))
+
+
+def _item(name: str) -> catalogue.Item:
+    try:
+        return catalogue.find(name)
+    except ValueError as e:
+        raise UserError(str(e)) from None

@@ -1,0 +1,129 @@
+"""`strefer annotate`: a skin over `stream.annotate`."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engines.errors import UserError
+
+if TYPE_CHECKING:
+    from producers.sources import Source
+    from stream.annotate import Result
+
+_EPILOG = """\b
+Examples:
+  strefer annotate clip.mp4 --out clip.annotated
+  strefer annotate clip.mp4 --out found --query "the girl in the blue skirt" --query "the dog"
+  strefer annotate synthetic:two-people --out demo
+  strefer annotate rtsp://camera/stream --out door          (Ctrl-C ends it and writes the results)
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
+@click.option(
+    "--query", "queries", multiple=True, metavar="TEXT", help="An expression to bind, like 'the dog'. Repeat it."
+)
+@click.option("--profile", type=click.Choice(["lite"]), default="lite", show_default=True, help="Which engines.")
+@click.option("--fresh", is_flag=True, help="Start over where the folder holds a run already.")
+@click.option("--max-chunk", "max_chunk_s", type=float, default=10.0, show_default=True, metavar="S",
+              help="Longest GOP of a file that is kept as it is, seconds.")  # fmt: skip
+@click.option("--live-chunk", "live_chunk_s", type=float, default=2.0, show_default=True, metavar="S",
+              help="The same for a live source.")  # fmt: skip
+@click.option("--quiet", is_flag=True, help="No progress bar and no words, only errors.")
+def annotate(
+    sources: tuple[str, ...], out: Path, queries: tuple[str, ...], profile: str, fresh: bool,
+    max_chunk_s: float, live_chunk_s: float, quiet: bool,
+) -> None:  # fmt: skip
+    """Annotate video into a folder a person can open.
+
+    SOURCE is whatever `strefer produce` takes. In the folder: annotations.jsonl (all events), overlay.mp4 (masks and
+    names drawn over the video), report.html and summary.json. Several sources each get a folder of their own inside.
+    Killed and run again, it goes on where it was; run again when complete, it says so.
+    """
+    from producers.cli import stop_on_signals
+    from producers.sources import open_sources
+    from stream.parse import parse
+
+    for text in queries:
+        parse(text)
+    opened = open_sources(sources)
+    if len(opened) > 1 and any(s.live for s in opened):
+        raise UserError("several live sources at once: give each its `strefer produce`, and run `strefer worker`")
+    stop = stop_on_signals()
+    for source in opened:
+        folder = out if len(opened) == 1 else out / feed_name(source.name)
+        result = _one(source, folder, queries, fresh, max_chunk_s, live_chunk_s, quiet, stop)
+        if not quiet:
+            _say(result)
+        if stop.is_set():
+            break
+
+
+def _one(
+    source: Source, out: Path, queries: tuple[str, ...], fresh: bool, max_chunk_s: float, live_chunk_s: float,
+    quiet: bool, stop: threading.Event,
+) -> Result:  # fmt: skip
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from engines import lite
+    from engines.store import environment_store
+    from stream.annotate import annotate as run
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("annotate", total=None, done="")
+
+        def tell(what: str, done_s: float, total_s: float | None) -> None:
+            of = f" / {total_s:.1f}" if total_s else ""
+            bar.update(task, description=what, total=total_s, completed=done_s, done=f"{done_s:.1f}{of} s of video")
+
+        return run(
+            [source], out, feed=feed_name(source.name), networks=lambda: lite.load(environment_store()), queries=queries,
+            max_chunk_s=max_chunk_s, live_chunk_s=live_chunk_s, fresh=fresh, tell=tell, stop=stop,
+        )  # fmt: skip
+
+
+def feed_name(source: str) -> str:
+    """A feed's name from a source's: the file's stem, or the address without what no name may hold."""
+    stem = Path(source).stem if "://" not in source and ":" not in source else source.split("?")[0]
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "feed"
+
+
+def _say(result: Result) -> None:
+    """What was found, in words, and where to look."""
+    from stream.story import clock
+
+    s = result.summary
+    if not result.fresh:
+        click.echo(f"{result.out} is complete already (--fresh starts over)")
+    for line in s.missing:
+        click.echo(f"note: {line}")
+    count = len(s.entities)
+    click.echo(
+        f"{s.feed}: {clock(s.duration_us)} of video, {s.frames} frames, {len(s.segments)} "
+        f"segment{'s' * (len(s.segments) != 1)}, {count} {'entity' if count == 1 else 'entities'}"
+    )
+    for e in s.entities:
+        gone = f", left {e.exits}x and came back {e.reentries}x" if e.exits else ""
+        seen = f"{clock(e.first_us)} to {clock(e.last_us)}"
+        click.echo(
+            f"  {e.entity}: {e.expression or 'the ' + e.category} ({e.category}), {seen}, {e.frames} masks{gone}"
+        )
+    for q in s.queries:
+        who = " or ".join(str(i) for i in q.entities)
+        said = {"bound": f"is {who}", "ambiguous": f"could be {who}", "unbound": "fits nobody"}[q.outcome]
+        click.echo(f'  "{q.text}" {said}')
+    if s.errors or s.gaps:
+        click.echo(f"  {s.errors} errors, {s.gaps} gaps: see the report")
+    if s.reason == "error":
+        click.echo("  the source broke off before its end: what came before is annotated")
+    click.echo(f"look at {result.out / 'report.html'} and {result.out / 'overlay.mp4'}")

@@ -1,0 +1,59 @@
+"""`strefer worker`: follow the feeds of a log until stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_EPILOG = """\b
+Examples:
+  strefer worker --log run
+  strefer worker --log run --drain      (stop when nothing is left to do)
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--log", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="The log's folder."
+)
+@click.option("--group", default="strefer", show_default=True, help="Consumer group: its workers share the feeds.")
+@click.option("--drain", is_flag=True, help="Stop when every message is done.")
+def worker(folder: Path, group: str, drain: bool) -> None:
+    """Follow the feeds of a log: chunks in, annotation events out.
+
+    Start as many as the machine holds: each feed is one worker's at a time. A worker may be killed at any moment;
+    another, or the same one started again, goes on without losing or doubling an event.
+    """
+    import cv2
+
+    from engines import lite
+    from engines.store import environment_store
+    from producers.cli import stop_on_signals
+    from stream.annotate import CV_THREADS
+    from stream.decode.pyav import PyAVDecoder
+    from stream.log import CHUNKS
+    from stream.log.sqlite import SqliteLog
+    from stream.pipeline import Pipeline
+    from stream.worker import Done, Worker
+
+    cv2.setNumThreads(CV_THREADS)
+    networks = lite.load(environment_store())
+    for line in networks.missing:
+        click.echo(f"note: {line}", err=True)
+    log = SqliteLog(folder)
+    stop = stop_on_signals()
+    one = Worker(log, Pipeline(networks), PyAVDecoder(), group=group)
+
+    def finished(done: Done | None) -> bool:
+        if done is not None:
+            click.echo(
+                f"{done.feed}: {done.at_us / 1e6:.2f} s, {done.events} events" + (" (ended)" if done.ended else "")
+            )
+        return stop.is_set() or (drain and done is None and log.lag(group, CHUNKS) == 0)
+
+    try:
+        one.run(until=finished)
+    finally:
+        one.close()
+        log.close()
