@@ -41,12 +41,24 @@ class Chunker:
         limit_s: longest GOP that is kept whole.
         live: join at a key frame (drop what comes before), and after one GOP over the limit go on re-encoding,
             since the next ones will be as long.
+        proven: the rotation that an earlier pass over the same file found, whose chunks were all right (a loop need
+            not check them again); None for a first pass.
     """
 
-    def __init__(self, track: VideoStream, *, limit_s: float, live: bool = False, target_s: float = TARGET_S) -> None:
+    def __init__(
+        self,
+        track: VideoStream,
+        *,
+        limit_s: float,
+        live: bool = False,
+        target_s: float = TARGET_S,
+        proven: int | None = None,
+    ) -> None:
         assert track.time_base is not None
         self.track, self.limit_s, self.live, self.target_s = track, limit_s, live, target_s
-        self.rotation = 0
+        self.rotation, self._proven = proven or 0, proven is not None
+        self.proven = True
+        """False as soon as a piece failed its check: the next pass must check again."""
         self.time_base = chunk_time_base(track.time_base)
         self._scale = int(track.time_base / self.time_base)
         self._unchecked = True
@@ -148,7 +160,7 @@ class Chunker:
             return None
         try:
             piece = remux(self.track, packets, rotation=self.rotation)
-            if self._unchecked or codec not in TRUSTED or last:
+            if not self._proven and (self._unchecked or codec not in TRUSTED or last):
                 assert self.track.time_base is not None
                 turned = check(piece, packets, self.track.time_base)
                 if turned != self.rotation:
@@ -156,6 +168,7 @@ class Chunker:
                     piece = remux(self.track, packets, rotation=turned)
                 self._unchecked = False
         except RemuxError as e:
+            self.proven = False
             structlog.get_logger().info("re-encoding a chunk", codec=codec, cause=str(e))
             return None
         return piece

@@ -84,7 +84,7 @@ def produce(
     opened = open_sources(sources)
     if ground_truth is not None:
         _write_truth([s for s in opened if isinstance(s, SceneSource)], len(opened), ground_truth)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
@@ -128,7 +128,7 @@ def _write_truth(scenes: Sequence[object], sources: int, path: Path) -> None:
         raise UserError(f"{path} cannot be written: {e.strerror}") from None
 
 
-def _stop_on_signals() -> threading.Event:
+def stop_on_signals() -> threading.Event:
     """An event that Ctrl-C and SIGTERM set, so that the chunk in work is finished; a second signal ends at once."""
     stop = threading.Event()
 

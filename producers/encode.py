@@ -9,15 +9,22 @@ from fractions import Fraction
 from functools import cache
 
 import av
+import numpy as np
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from producers.piece import MOVIE_FLAGS, Piece, clockwise
 
 GOP_FRAMES = 100_000
 """Longer than any chunk: the encoder sets no key frame of its own but at scene cuts."""
+
+EXACT = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
+"""swscale's flags without which RGB loses half its chroma even on the way to 4:4:4."""
+SWSCALE_MATRIX = {1: 1, 6: 5}
+"""swscale's number of a colour matrix tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,7 @@ class EncoderChoice:
 
 
 X264 = EncoderChoice("libx264", (("preset", "veryfast"), ("crf", "15"), ("qmax", "18")))
+X264_444 = EncoderChoice("libx264", (("preset", "veryfast"), ("crf", "6"), ("qmax", "8")))
 NVENC = EncoderChoice("h264_nvenc", (("preset", "p4"), ("rc", "constqp"), ("qp", "14")))
 MPEG4 = EncoderChoice("mpeg4", (("qmin", "1"), ("qmax", "2")))
 VP9 = EncoderChoice(
@@ -40,7 +48,7 @@ VP9 = EncoderChoice(
 @cache
 def best_encoder(*, subsampled: bool) -> EncoderChoice:
     """NVENC where this machine has it and the pixels are 4:2:0, else x264, else MPEG-4 (builds without GPL)."""
-    for choice in (NVENC, X264) if subsampled else (X264,):
+    for choice in (NVENC, X264) if subsampled else (X264_444,):
         try:
             context = av.codec.CodecContext.create(choice.name, "w")
             assert isinstance(context, av.video.codeccontext.VideoCodecContext)
@@ -124,7 +132,8 @@ class _OpenPiece:
         context.color_range, context.colorspace = frame.color_range, frame.colorspace
         context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
         if frame.format.is_rgb:
-            context.color_range, context.colorspace = 1, _matrix(frame.height)
+            # full range: colours are rounded less (0.5 dB on screen-like pictures)
+            context.color_range, context.colorspace = 2, _matrix(frame.height)
         elif frame.format.name.startswith("yuvj"):
             context.color_range = 2
 
@@ -140,12 +149,13 @@ class _OpenPiece:
     def add(self, frame: VideoFrame, pts: int, duration: int, scaler: VideoReformatter) -> None:
         if frame.format.name != self.pix_fmt:
             rgb = frame.format.is_rgb
-            matrix = {1: 1, 6: 5}[_matrix(frame.height)] if rgb else None  # swscale's number of the tag
+            matrix = SWSCALE_MATRIX[_matrix(frame.height)] if rgb else None
             frame = scaler.reformat(
                 frame,
                 format=self.pix_fmt,
                 dst_colorspace=matrix,
                 dst_color_range=self._stream.codec_context.color_range,
+                interpolation=EXACT,
             )
         # frames of the decoder may be shared: the encoder gets its own times and no picture type to obey
         frame.pts, frame.time_base, frame.pict_type = pts - self.first_pts, self.time_base, 0
@@ -173,6 +183,13 @@ class _OpenPiece:
             self.rotation,
             reencoded,
         )
+
+
+def subsampled(rgb: NDArray[np.uint8], scaler: VideoReformatter) -> VideoFrame:
+    """RGB [H, W, 3] uint8 as a 4:2:0 frame of limited range, tagged: what every decoder takes."""
+    matrix = SWSCALE_MATRIX[_matrix(rgb.shape[0])]
+    frame = VideoFrame.from_ndarray(rgb, format="rgb24")
+    return scaler.reformat(frame, format="yuv420p", dst_colorspace=matrix, dst_color_range=1)
 
 
 def _matrix(height: int) -> int:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 import av
-from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 from engines.errors import UserError
 from producers.chunker import TARGET_S, Chunker
-from producers.encode import VP9, ChunkEncoder
+from producers.encode import VP9, ChunkEncoder, subsampled
 from producers.live import CameraSource, LiveSource, Outage
 from producers.piece import BrokenSourceError, Piece, chunk_time_base
 from producers.probe import open_file, seconds_of
@@ -54,6 +54,7 @@ class FileSource:
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
+        self._proven: int | None = None  # its rotation, once all of it has been cut and the first piece checked
         with open_file(path, first_frame=True) as container:
             self.seconds = seconds_of(container)
         stat = path.stat()
@@ -62,7 +63,7 @@ class FileSource:
     def pieces(self, *, limit_s: float, stop: threading.Event) -> Iterator[Piece]:
         with open_file(self.path) as container:
             track = container.streams.video[0]
-            chunker = Chunker(track, limit_s=limit_s)
+            chunker = Chunker(track, limit_s=limit_s, proven=self._proven)
             end_pts = 0
             try:
                 for piece in chunker.pieces(container.demux(track)):
@@ -74,6 +75,7 @@ class FileSource:
             missing = _missing_seconds(container, end_pts, chunker)
             if missing > 0.5:
                 raise BrokenSourceError(f"{self.path} breaks off {missing:.1f} s before its end")
+            self._proven = chunker.rotation if chunker.proven else None
 
 
 class SceneSource:
@@ -97,8 +99,9 @@ class SceneSource:
             reencoded=False,
             encoder=VP9,
         )
+        scaler = VideoReformatter()
         for rgb, _, truth in self.scene.frames():
-            yield from encoder.encode(VideoFrame.from_ndarray(rgb, format="rgb24"), truth.frame * step, step)
+            yield from encoder.encode(subsampled(rgb, scaler), truth.frame * step, step)
         yield from encoder.flush()
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 U8 = NDArray[np.uint8]
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 CLIPS = (
     "01_dog.mp4", "05_default_juggle.mp4", "12_hideandseek.mp4", "14_social_dog_training.mp4", "19_cyclist.mp4",
     "bedroom.mp4",
@@ -131,7 +133,7 @@ def _decode(source: Path | bytes, pix_fmt: str | None) -> Iterator[Decoded]:
         assert track.time_base is not None
         for frame in container.decode(track):
             assert frame.pts is not None
-            shown = frame.reformat(format=pix_fmt) if pix_fmt else frame
+            shown = frame.reformat(format=pix_fmt, interpolation=EXACT) if pix_fmt else frame
             yield Decoded(frame.pts * track.time_base, _planes(shown))
 
 

@@ -69,8 +69,11 @@ def _same(path: Path, pieces: list[Piece]) -> None:
 
 
 def _close(path: Path, pieces: list[Piece]) -> None:
-    """Same times and count, at least 40 dB in the pixels the chunk holds."""
-    pix_fmt = "yuv444p" if pieces[0].width % 2 or pieces[0].height % 2 else "yuv420p"
+    """Same times and count, at least 40 dB."""
+    with av.open(path) as container:
+        track = container.streams.video[0]
+        odd, rgb = track.width % 2 or track.height % 2, track.format.is_rgb
+    pix_fmt = "rgb24" if rgb else "yuv444p" if odd else "yuv420p"
     wanted, got = decode(path, pix_fmt), frames_of(pieces, pix_fmt)
     times = sorted(f.time for f in wanted)
     assert [f.time - got[0].time for f in got] == [t - times[0] for t in times]
