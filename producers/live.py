@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import av
 import structlog
@@ -16,13 +15,10 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from engines.errors import UserError
-from producers.chunker import Chunker
+from producers.chunker import Chunker, VideoPacket
 from producers.piece import BrokenSourceError, Piece
 from producers.probe import reason, require_video, seconds_of
 from producers.remux import packet_ticks
-
-if TYPE_CHECKING:
-    from producers.chunker import VideoPacket
 
 OPEN_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 10.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import av
+from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 
 from engines.errors import UserError
@@ -64,17 +65,13 @@ class FileSource:
         with open_file(self.path) as container:
             track = container.streams.video[0]
             chunker = Chunker(track, limit_s=limit_s, proven=self._proven)
-            end_pts = 0
             try:
-                for piece in chunker.pieces(container.demux(track)):
-                    end_pts = piece.end_pts
-                    yield piece
+                yield from chunker.pieces(container.demux(track))
             except (av.error.FFmpegError, OSError) as e:
                 cause = e.strerror or str(e)
                 raise BrokenSourceError(f"{self.path} breaks off: {cause}") from e
-            missing = _missing_seconds(container, end_pts, chunker)
-            if missing > 0.5:
-                raise BrokenSourceError(f"{self.path} breaks off {missing:.1f} s before its end")
+            if _cut_off(container, self.path):
+                raise BrokenSourceError(f"{self.path} breaks off: it is shorter than its own index says")
             self._proven = chunker.rotation if chunker.proven else None
 
 
@@ -137,10 +134,10 @@ def open_source(spec: str) -> list[Source]:
     return [FileSource(path)]
 
 
-def _missing_seconds(container: av.container.InputContainer, end_pts: int, chunker: Chunker) -> float:
-    """How much earlier than the track's own header says its last frame ended (a file cut off by a full disk)."""
-    track = container.streams.video[0]
-    if not track.duration or track.time_base is None or "matroska" in container.format.name:
-        return 0.0
-    promised = ((track.start_time or 0) + track.duration) * track.time_base
-    return float(promised - end_pts * chunker.time_base)
+def _cut_off(container: InputContainer, path: Path) -> bool:
+    """Whether the last frame that an MP4's index promises lies beyond the file's end (a full disk, a broken copy)."""
+    entries = container.streams.video[0].index_entries
+    if "mp4" not in container.format.name or len(entries) == 0:
+        return False
+    last = entries[len(entries) - 1]
+    return last.pos + last.size > path.stat().st_size
