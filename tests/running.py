@@ -1,0 +1,82 @@
+"""The real way from a source to its events: produce -> embedded log -> worker; what tests and the evaluation share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+import cv2
+import msgspec
+
+from engines import lite
+from engines.store import Store
+from producers.produce import produce
+from producers.sources import open_sources
+from stream.decode.pyav import PyAVDecoder
+from stream.events import Event, Masklet, MaskletFrame, MaskletRevised, decode_message
+from stream.log import ANNOTATIONS, CHUNKS, QUERIES, Log, Message
+from stream.log.sqlite import SqliteLog
+from stream.pipeline import Options, Pipeline
+from stream.worker import GROUP, QueryRequest, Worker
+
+CV_THREADS = 2
+
+
+def model_folder() -> Path:
+    """The folder of real weights. Fails, does not skip, where one is missing."""
+    folder = Path(os.environ.get("STREFER_MODELS") or Path(__file__).parents[2] / "shared/models")
+    store = Store(folder, folder)
+    missing = [n for n in lite.NETWORKS if store.locate(lite.find(n)) is None]
+    assert not missing, f"weights missing in {folder}: {missing} (set STREFER_MODELS)"
+    return folder
+
+
+@cache
+def networks() -> lite.Lite:
+    """All of profile lite, loaded once a process."""
+    folder = model_folder()
+    return lite.load(Store(folder, folder))
+
+
+def environment() -> dict[str, str]:
+    """Environment of a `strefer` subprocess: this one's, with the real weights."""
+    return {**os.environ, "STREFER_MODELS": str(model_folder())}
+
+
+def post_queries(log: Log, feed: str, queries: Sequence[str]) -> None:
+    with log.transaction() as tx:
+        for i, text in enumerate(queries, 1):
+            tx.send(Message(QUERIES, f"{feed}/q{i}", msgspec.json.encode(QueryRequest(text))))
+
+
+def work(log: Log, options: Options | None = None) -> None:
+    """One worker over the log until nothing is left to do."""
+    cv2.setNumThreads(CV_THREADS)
+    with closing(Worker(log, Pipeline(networks(), options), PyAVDecoder())) as worker:
+        worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
+
+
+def events_of(log: Log, feed: str) -> list[Event]:
+    return [decode_message(dict(r.headers), r.value) for r in log.read(ANNOTATIONS, key=feed)]
+
+
+def follow(source: str, folder: Path, queries: Sequence[str] = (), feed: str = "feed") -> list[Event]:
+    """All events of a source, made by a producer and a worker over a log in `folder`."""
+    with closing(SqliteLog(folder)) as log:
+        post_queries(log, feed, queries)
+        produce(open_sources([source]), feed, log)
+        work(log)
+        return events_of(log, feed)
+
+
+def masks_of(events: Sequence[Event]) -> dict[int, dict[int, MaskletFrame]]:
+    """Presentation time -> entity -> its mask, revisions included."""
+    found: dict[int, dict[int, MaskletFrame]] = {}
+    for event in events:
+        if isinstance(event.body, Masklet | MaskletRevised):
+            for frame in event.body.frames:
+                found.setdefault(frame.pts_us, {})[event.body.entity] = frame
+    return found
