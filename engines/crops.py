@@ -14,6 +14,19 @@ U8 = NDArray[np.uint8]
 Grid = TypeVar("Grid", F32, U8)
 
 
+def shrink(image: U8, size: tuple[int, int]) -> U8:
+    """`image` at `size` (width, height), without aliasing: halved by area as long as that fits, then bilinear.
+
+    OpenCV's area resize is quick for whole factors only (2 ms against 15 ms for 720p to 480 pixels).
+    """
+    w, h = size
+    while image.shape[1] >= 2 * w and image.shape[0] >= 2 * h:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True, slots=True)
 class Crop:
     """A square of the frame: centre and side in pixels (it may reach over the border)."""

@@ -6,10 +6,10 @@ stride 8, 16, 32; centre = (xy + cell) x stride, size = exp(wh) x stride, score 
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from engines.backends import Session
+from engines.crops import shrink
 from engines.detections import F32, U8, Detections, suppress
 from engines.labels import COCO
 
@@ -33,7 +33,7 @@ class YoloxDetector:
     def detect(self, rgb: U8) -> Detections:
         h, w = rgb.shape[:2]
         scale = min(SIZE / h, SIZE / w)
-        small = cv2.resize(rgb, (max(1, round(w * scale)), max(1, round(h * scale))), interpolation=cv2.INTER_LINEAR)
+        small = shrink(rgb, (max(1, round(w * scale)), max(1, round(h * scale))))
         canvas = np.full((SIZE, SIZE, 3), 114, np.float32)
         canvas[: small.shape[0], : small.shape[1]] = small[:, :, ::-1]
         out = self._session.run(np.ascontiguousarray(canvas.transpose(2, 0, 1)[None]))[0][0]

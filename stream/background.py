@@ -10,7 +10,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from engines.crops import U8
+from engines.crops import U8, shrink
 from stream.entity import Entity
 from stream.flow import Flow
 from stream.patch import HALF, Patch, window_of
@@ -34,12 +34,12 @@ class Background:
         self._now: np.ndarray | None = None
 
     def step(self, state: BackgroundState, rgb: U8, flow: Flow | None, entities: list[Entity]) -> None:
-        """Take a frame [H, W, 3] in, with the masks and boxes of the frame before."""
+        """Take a frame ([H, W, 3], of any size) in, with the masks and boxes of the frame before."""
         if flow is None or max(abs(v) for v in flow.camera()) > self._camera_px * flow.kx:
             state.mean = state.seen = self._now = None
             return
         h, w = flow.coarse.shape[:2]
-        lab = cv2.cvtColor(cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
+        lab = cv2.cvtColor(shrink(rgb, (w, h)), cv2.COLOR_RGB2LAB)
         self._now = lab
         free = (np.abs(flow.coarse).max(axis=2) < 0.5).astype(np.uint8)
         for e in entities:

@@ -8,7 +8,7 @@ import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
-from engines.crops import U8
+from engines.crops import U8, shrink
 from stream.events import Body, SegmentClosed, SegmentOpened, SegmentReason
 
 _WIDTH = 256
@@ -59,10 +59,10 @@ class Clipper:
         self._score = _Score()
 
     def step(self, state: ClipState, rgb: U8, pts_us: int) -> tuple[bool, list[Body]]:
-        """Whether this frame [H, W, 3] starts a new shot (a cut), and the segment events it causes."""
+        """Whether this frame ([H, W, 3], of any size) starts a new shot (a cut), and the segment events it causes."""
         h, w = rgb.shape[:2]
         k = min(1.0, _WIDTH / max(h, w))
-        small = cv2.resize(rgb, (max(8, round(w * k)), max(8, round(h * k))), interpolation=cv2.INTER_AREA)
+        small = shrink(rgb, (max(8, round(w * k)), max(8, round(h * k))))
         image = np.ascontiguousarray(small[:, :, ::-1])
         if state.image is None or state.image.shape != image.shape or state.start_us < 0:
             changed = state.image is not None and state.start_us >= 0

@@ -57,7 +57,8 @@ def histogram(rgb: NDArray[np.uint8]) -> F32:
     names[pale & (val < 185)] = NAMES.index("grey")
     names[(val < 55) | ((val < 80) & (sat < 80))] = NAMES.index("black")
     counts = np.bincount(names, minlength=len(NAMES)).astype(np.float32)
-    return counts / counts.sum()
+    shares: F32 = counts / counts.sum()
+    return shares
 
 
 def likeness(shares: F32, colour: str) -> float:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from engines.crops import shrink
 from stream.patch import F32, U8, Patch, intersect
 
 WIDTH = 480
 """Pixels of the longer side at which flow is computed."""
 
 
-def flow_image(rgb: U8) -> U8:
-    """Small grey image of a frame [H, W, 3], at which flow is computed and which the look-back keeps."""
+def small_image(rgb: U8) -> U8:
+    """A frame [H, W, 3] at the size at which flow, cuts and the background are computed."""
     h, w = rgb.shape[:2]
     k = min(1.0, WIDTH / max(h, w))
-    small = cv2.resize(rgb, (max(16, round(w * k)), max(16, round(h * k))), interpolation=cv2.INTER_AREA)
+    return shrink(rgb, (max(16, round(w * k)), max(16, round(h * k))))
+
+
+def flow_image(small: U8) -> U8:
+    """The grey image [h, w] of a small one, from which flow is computed and which the look-back keeps."""
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)  # type: ignore[no-any-return]
 
 

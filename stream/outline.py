@@ -6,6 +6,7 @@ DeepLabV3's, everything else is cut out by colour and motion (GrabCut: Rother et
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from engines.pose import PoseNet
 from stream.patch import HALF, Patch, to_levels, window_of
 
 COST = {"pose": 2, "segment": 3, "cut": 3}
-"""What an outline costs, in quarters of a frame's time at 30 frames/s on two cores (about 4 ms each)."""
+"""What an outline costs, in units of about 4 ms on two cores: an eighth of a frame's time at 30 frames/s."""
 
 _GRABCUT_SIDE = 72
 
@@ -90,7 +91,8 @@ class Outliner:
         if prior is not None:
             known = prior.on(window).astype(np.int16)
             votes += np.where(known > 0, known - HALF, -HALF // 2) // 2
-        return np.clip(votes + HALF, 0, 255).astype(np.uint8)
+        agreed: U8 = np.clip(votes + HALF, 0, 255).astype(np.uint8)
+        return agreed
 
 
 def _painted_over(rgb: U8, box: F32, hide: Sequence[Patch]) -> U8:
@@ -138,10 +140,8 @@ def _cut_out(rgb: U8, box: F32, window: tuple[int, int, int, int], prior: Patch 
     if not np.any((hint == cv2.GC_PR_FGD) | (hint == cv2.GC_FGD)):
         return Patch(x0, y0, np.zeros(region.shape[:2], np.uint8))
     cv2.setRNGSeed(0)  # GrabCut's k-means draws from OpenCV's global generator: same input, same mask
-    try:
+    with contextlib.suppress(cv2.error):  # too few pixels of one class for a colour model: the hint has to do
         cv2.grabCut(small, hint, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
-    except cv2.error:  # one class has too few pixels for its colour model: the hint is the best there is
-        pass
     mask = np.isin(hint, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     levels = cv2.resize(mask, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
     return Patch(x0, y0, to_levels((levels - np.float32(0.5)) * 4))

@@ -110,7 +110,8 @@ class Patch(msgspec.Struct, frozen=True):
 
 def to_levels(logits: F32) -> U8:
     """Logits as uint8 levels: 128 is even odds, 32 a unit."""
-    return np.clip(logits * np.float32(32) + np.float32(128), 0, 255).astype(np.uint8)
+    levels: U8 = np.clip(logits * np.float32(32) + np.float32(128), 0, 255).astype(np.uint8)
+    return levels
 
 
 def intersect(a: Window, b: Window) -> Window | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from engines.crops import U8
+from engines.crops import U8, shrink
 from engines.lite import Lite
 from kernels import rle
 from stream import detect, motion, recognize, refer, traits
@@ -37,16 +37,18 @@ from stream.events import (
     QueryUnbound,
     Rle,
 )
-from stream.flow import Flow, flow_image
+from stream.flow import Flow, flow_image, small_image
 from stream.frames import Decoder, Frames
 from stream.lookback import trace_back
-from stream.masklets import FollowOptions, Masklets, View, rounded, sight
+from stream.masklets import Masklets, rounded
 from stream.outline import Outliner
 from stream.patch import HALF, Patch
 from stream.prefetch import prefetch
+from stream.redraw import sight
 from stream.reidentify import Reidentifier
 from stream.state import FeedState
 from stream.transcribe import Transcriber
+from stream.view import FollowOptions, View
 
 WORK_SIDE = 1280
 """Longer side in pixels of the working frame: larger frames are followed at this size, their masks scaled back."""
@@ -133,7 +135,7 @@ class Pipeline:
         for frames in decoder.decode(chunk):
             for rgb, pts_us in zip(frames.host(), frames.pts_us.tolist(), strict=True):
                 if state.past_from_us >= 0 and pts_us >= state.past_from_us:
-                    state.past.add(pts_us, flow_image(_work(rgb)[0]))
+                    state.past.add(pts_us, flow_image(small_image(_work(rgb)[0])))
 
     def gap(self, state: FeedState, body: FeedGap) -> list[Body]:
         """The feed was away: everybody in sight is lost to it, and what comes next is another shot."""
@@ -153,10 +155,11 @@ class Pipeline:
         rgb, scale = _work(full)
         h, w = rgb.shape[:2]
         with watch("clip"):
-            cut, events = self._clip.step(state.clip, rgb, pts_us)
+            small = small_image(rgb)
+            cut, events = self._clip.step(state.clip, small, pts_us)
         cut = cut or state.size not in ((0, 0), (h, w))
         with watch("flow"):
-            image = flow_image(rgb)
+            image = flow_image(small)
             if cut:
                 state.past.clear()
             before = state.past.images[-1] if state.past.images else None
@@ -165,7 +168,7 @@ class Pipeline:
             state.past.add(pts_us, image)
         with watch("motion"):
             self._motion.step(state.motion, flow, state.step_us)
-            self._background.step(state.background, rgb, flow, state.follow.entities)
+            self._background.step(state.background, small, flow, state.follow.entities)
         found = None
         with watch("detect"):
             if cut or detect.is_due(pts_us, state.detected_us, self._o.detect_every_us):
@@ -286,7 +289,7 @@ def _work(full: U8) -> tuple[U8, float]:
     if max(h, w) <= WORK_SIDE:
         return full, 1.0
     k = WORK_SIDE / max(h, w)
-    return cv2.resize(full, (round(w * k), round(h * k)), interpolation=cv2.INTER_AREA), 1 / k
+    return shrink(full, (round(w * k), round(h * k))), 1 / k
 
 
 def _frame_of(e: Entity, patch: Patch, pts_us: int, size: tuple[int, ...], scale: float) -> MaskletFrame:

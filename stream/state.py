@@ -11,10 +11,10 @@ import numpy as np
 from stream.background import BackgroundState
 from stream.clip import ClipState
 from stream.lookback import Past
-from stream.masklets import FollowState
 from stream.motion import MotionState
 from stream.refer import ReferState
 from stream.transcribe import TranscribeState
+from stream.view import FollowState
 
 VERSION = 1
 

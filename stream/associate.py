@@ -1,0 +1,164 @@
+"""Detections to entities: by place and mask first, then by look, and only what is left begins somebody new.
+
+Hungarian assignment on boxes and masks, as in SORT (Bewley et al., arXiv 1602.00763), with ByteTrack's second round
+for weak detections (Zhang et al., arXiv 2110.06864).
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from engines.detections import Detections
+from stream import look as looks
+from stream.entity import Entity, same_kind
+from stream.outline import Outline, Outliner
+from stream.overlap import reaches_into, shadow
+from stream.patch import box_iou, iou, shared_area
+from stream.redraw import Redraw
+from stream.view import FollowOptions, FollowState, View
+
+
+class Associate:
+    """`step` gives every detection of a frame its entity, or begins one."""
+
+    def __init__(self, outliner: Outliner, redraw: Redraw, options: FollowOptions) -> None:
+        self._outliner, self._redraw, self._o = outliner, redraw, options
+
+    def _propose(self, state: FollowState, view: View, found: Detections) -> list[Outline | None]:
+        """Masks of detections whose owner boxes alone cannot tell: new ones and those that touch several entities."""
+        proposals: list[Outline | None] = []
+        boxes = np.array([e.box for e in state.entities], np.float32).reshape(-1, 4)
+        near = box_iou(found.boxes, boxes)
+        for i in range(len(found)):
+            rivals = int((near[i] > 0.15).sum())
+            strong = found.scores[i] >= self._o.new_score
+            if (
+                i < 8
+                and found.categories[i] != "object"
+                and ((rivals != 1 and strong) or (rivals > 1 and found.scores[i] >= 0.25))
+            ):
+                proposals.append(self._outliner.outline(view.rgb, found.boxes[i], found.categories[i], None, grow=0.08))
+            else:
+                proposals.append(None)
+        return proposals
+
+    def step(self, state: FollowState, view: View, found: Detections) -> None:
+        """Match, recall, begin; what nobody detected counts a miss."""
+        proposals = self._propose(state, view, found)
+        free_entities = list(range(len(state.entities)))
+        free_found = list(range(len(found)))
+        for least, gate in ((self._o.new_score, 0.2), (self._o.weak_score, 0.4)):
+            ds = [d for d in free_found if found.scores[d] >= least]
+            es = list(free_entities)
+            if not ds or not es:
+                continue
+            merit = np.array([[self._merit(state.entities[e], found, d, proposals[d]) for d in ds] for e in es])
+            for r, c in zip(*linear_sum_assignment(-merit), strict=True):
+                if merit[r, c] < gate:
+                    continue
+                e, d = state.entities[es[r]], ds[c]
+                self._take(e, state.entities, view, found, d, proposals[d])
+                free_entities.remove(es[r])
+                free_found.remove(d)
+        self._recall(state, view, found, proposals, free_entities, free_found)
+        for i in free_entities:
+            e = state.entities[i]
+            if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.3:
+                e.misses += 1  # who stands behind somebody cannot be asked to be detected
+        for d in free_found:
+            if found.scores[d] >= self._o.new_score and len(state.entities) < self._o.max_entities:
+                self._begin(state, view, found, d, proposals[d])
+
+    def _recall(
+        self,
+        state: FollowState,
+        view: View,
+        found: Detections,
+        proposals: list[Outline | None],
+        free_entities: list[int],
+        free_found: list[int],
+    ) -> None:
+        """Third round: what nobody's place explains may be somebody who was covered and comes out elsewhere: by look."""
+        for d in [d for d in free_found if found.scores[d] >= self._o.new_score]:
+            proposal = proposals[d]
+            if proposal is None:
+                continue
+            new = looks.measure(view.rgb, proposal.patch, None)
+            best, best_alike = -1, 0.7
+            for i in free_entities:
+                e = state.entities[i]
+                diagonal = float(np.hypot(e.box[2] - e.box[0], e.box[3] - e.box[1]))
+                gone = float(np.abs((e.box[:2] + e.box[2:]) - (found.boxes[d, :2] + found.boxes[d, 2:])).max()) / 2
+                lost = e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0)
+                if not lost or gone > diagonal or not same_kind(e.category, found.categories[d]) or e.look is None:
+                    continue
+                alike = looks.similarity(new, msgspec.structs.replace(e.look, embed=np.zeros(0, np.float32)))
+                if alike > best_alike:
+                    best, best_alike = i, alike
+            if best >= 0:
+                e = state.entities[best]
+                e.patch = None
+                self._take(e, state.entities, view, found, d, proposal)
+                free_entities.remove(best)
+                free_found.remove(d)
+
+    def _merit(self, e: Entity, found: Detections, d: int, proposal: Outline | None) -> float:
+        """How well detection `d` fits the entity, in [0, 1]."""
+        by_motion = found.categories[d] == "object" and e.live
+        if not by_motion and not same_kind(e.category, found.categories[d]):
+            return 0.0
+        box = found.boxes[d]
+        fit = float(box_iou(e.box[None], box[None])[0, 0])
+        tight = e.patch.box() if e.patch is not None else None
+        if tight is not None:
+            fit = max(fit, 0.9 * float(box_iou(tight[None], box[None])[0, 0]))
+        if proposal is not None and e.patch is not None and e.patch.area:
+            fit = 0.35 * fit + 0.65 * iou(proposal.patch, e.patch)
+        return fit
+
+    def _take(
+        self, e: Entity, others: list[Entity], view: View, found: Detections, d: int, proposal: Outline | None
+    ) -> None:
+        """Entity `e` is what detection `d` shows."""
+        box, score, category = found.boxes[d], float(found.scores[d]), found.categories[d]
+        e.hits, e.misses = e.hits + 1, 0
+        if category == "object" and e.category != "object":
+            return  # something moves where it is: a sign of life, no better box or name
+        e.score = score if e.score == 0 else 0.6 * e.score + 0.4 * score
+        e.votes[category] = e.votes.get(category, 0.0) + score
+        if not e.live:
+            e.category = max(e.votes, key=lambda c: (e.votes[c], c))
+        e.box = box.copy()
+        self._redraw.take(e, others, view, box, proposal)
+
+    def _begin(self, state: FollowState, view: View, found: Detections, d: int, proposal: Outline | None) -> None:
+        box, score, category = found.boxes[d], float(found.scores[d]), found.categories[d]
+        if category == "object" and any(
+            reaches_into(box, e.patch) > 0.15 for e in state.entities if e.patch is not None
+        ):
+            return  # what moves there is followed already
+        if proposal is None:
+            proposal = self._outliner.outline(view.rgb, box, category, None, grow=0.08)
+        patch = proposal.patch.main_part()
+        if view.sharpen is not None and self._outliner.kind(category) != "pose":
+            patch = view.sharpen(patch, box, [o.patch for o in state.entities if o.patch is not None])
+        area = patch.area
+        if area < 48:
+            return
+        if self._outliner.kind(category) == "pose" and score < self._o.sure_score and proposal.presence < 0.25:
+            return  # scenery that resembles a person: the pose network sees nobody there
+        taken = sum(
+            shared_area(patch, e.patch)
+            for e in state.entities
+            if e.patch is not None and same_kind(e.category, category)
+        )
+        if taken > 0.55 * area:
+            return  # a second box of somebody who is followed already
+        e = Entity(state.next_tentative, category, "tentative", view.pts_us, view.pts_us, box.copy(), patch, score)
+        state.next_tentative -= 1
+        e.votes[category] = score
+        e.pose_us, e.reference_area = view.pts_us, float(area)
+        state.entities.append(e)
+        state.first_patches[e.id] = patch

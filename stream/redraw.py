@@ -1,0 +1,117 @@
+"""Redrawing masks: let the mask networks look again, and believe them only where they drew the same entity."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from stream import look as looks
+from stream.entity import Entity, Sight, same_kind
+from stream.outline import COST, Outline, Outliner
+from stream.overlap import behind, reaches_into
+from stream.patch import F32, Patch, iou, shared_area
+from stream.view import FollowOptions, FollowState, View
+
+
+class Redraw:
+    """Masks of known entities, by network. `step` spends the frame's budget; `propose` and `take` serve detections."""
+
+    def __init__(self, outliner: Outliner, options: FollowOptions) -> None:
+        self._outliner, self._o = outliner, options
+
+    def step(self, state: FollowState, view: View) -> None:
+        """Let the mask networks look again, longest unseen first, as far as this frame's budget goes."""
+        budget = self._o.budget
+        for e in sorted(state.entities, key=lambda e: (e.pose_us, e.id)):
+            kind = self._outliner.kind(e.category)
+            if e.patch is None or e.pose_us == view.pts_us or e.category == "object":
+                budget -= COST[kind] if e.pose_us == view.pts_us else 0
+                continue
+            wait = {"pose": 0, "segment": 2, "cut": 8}[kind] * view.step_us
+            if COST[kind] > budget or view.pts_us - e.pose_us < wait:
+                continue
+            tight = e.patch.box()
+            if tight is None:
+                continue
+            budget -= COST[kind]
+            whole = e.patch.area > 0.7 * e.reference_area
+            # Half hidden, its tight box says where the rest shows, not where it is: keep to the whole box then.
+            box = 0.5 * tight + 0.5 * e.box if whole else e.box
+            seen = self._outliner.outline(
+                view.rgb, box.astype(np.float32), e.category, e.patch, grow=0.15, hide=in_front_of(e, state.entities)
+            )
+            e.pose_us = view.pts_us
+            if self._believable(e, seen, view, detected=False) and not self._captured(e, seen, state):
+                self._draw(e, state.entities, view, seen, trust=0.85)
+                if kind == "pose" and seen.presence > 0.5:
+                    e.misses = min(e.misses, 2)
+
+    def take(self, e: Entity, others: list[Entity], view: View, box: F32, proposal: Outline | None) -> None:
+        """A detection with this box is the entity: draw it there, unless the mask contradicts what is known."""
+        was_hidden = e.patch is None or e.state == "hidden"
+        if proposal is None:
+            hide = in_front_of(e, others)
+            proposal = self._outliner.outline(view.rgb, box, e.category, e.patch, grow=0.1, hide=hide)
+        if was_hidden or self._believable(e, proposal, view, detected=True):
+            self._draw(e, others, view, proposal, trust=1.0 if was_hidden else 0.85)
+
+    def _believable(self, e: Entity, seen: Outline, view: View, *, detected: bool) -> bool:
+        """Whether a redrawn mask can be the same entity's.
+
+        It agrees with the one flow brought here, or, where flow lost its hold, looks more like the entity than that.
+        """
+        if e.patch is None or e.patch.area < 24:
+            return detected
+        agreement = iou(seen.patch, e.patch)
+        if agreement > (0.25 if detected else 0.45 if seen.presence >= 0.5 else 0.6):
+            return True
+        if seen.presence < 0.5 or e.look is None or seen.patch.area < 0.15 * e.reference_area:
+            return False
+        new, old = (looks.measure(view.rgb, p, None) for p in (seen.patch, e.patch))
+        known = msgspec.structs.replace(e.look, embed=np.zeros(0, np.float32))
+        alike = looks.similarity(new, known)
+        return new is not None and alike > 0.6 and (old is None or alike > looks.similarity(old, known) + 0.03)
+
+    def _captured(self, e: Entity, seen: Outline, state: FollowState) -> bool:
+        """Whether the network drew a neighbour instead: most of its mask is another's."""
+        area = max(1, seen.patch.area)
+        for other in state.entities:
+            if other is e or other.patch is None or not same_kind(e.category, other.category):
+                continue
+            mine = shared_area(e.patch, other.patch) if e.patch is not None else 0
+            if shared_area(seen.patch, other.patch) > 0.5 * area and mine < 0.3 * area:
+                return True
+        return False
+
+    def _draw(self, e: Entity, others: list[Entity], view: View, seen: Outline, *, trust: float) -> None:
+        patch = seen.patch
+        if view.sharpen is not None and self._outliner.kind(e.category) != "pose":
+            patch = view.sharpen(patch, e.box, [o.patch for o in others if o is not e and o.patch is not None])
+        if e.patch is not None and trust < 1:
+            known = e.patch.on(patch.window)
+            levels = np.float32(trust) * patch.prob + np.float32(1 - trust) * known
+            patch = Patch(patch.x0, patch.y0, levels.astype(np.uint8))
+        e.patch = patch.main_part(keep=0.08).trim()
+        e.pose_us = view.pts_us
+        if seen.landmarks is not None and seen.presence > 0.5:
+            e.sights.append(sight(e, view, seen.landmarks))
+
+
+def in_front_of(e: Entity, entities: list[Entity]) -> list[Patch]:
+    """Masks of people that reach far into the entity's box and are no smaller in it than its own: it stands behind."""
+    return [
+        other.patch
+        for other in entities
+        if other is not e
+        and other.patch is not None
+        and same_kind(e.category, other.category)
+        and other.live
+        and reaches_into(e.box, other.patch) > 0.12
+        and behind(e, other)
+    ]
+
+
+def sight(e: Entity, view: View, landmarks: F32 | None) -> Sight:
+    x0, y0, x1, y1 = (float(v) for v in e.box)
+    camera = view.flow.camera() if view.flow is not None else (0.0, 0.0)
+    return Sight(view.pts_us, (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, camera[0], camera[1], landmarks)

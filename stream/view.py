@@ -1,0 +1,68 @@
+"""What the follower is given and keeps: options, state of a feed, and one frame as it sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from engines.crops import F32, U8
+from engines.detections import Detections
+from stream.entity import Entity, Gallery
+from stream.events import MaskletFrame
+from stream.flow import Flow
+from stream.patch import Patch
+
+
+@dataclass(frozen=True, slots=True)
+class FollowOptions:
+    """Thresholds of following. Times in microseconds, the budget a frame in units of outline.COST."""
+
+    budget: int = 4
+    new_score: float = 0.4
+    sure_score: float = 0.72
+    weak_score: float = 0.1
+    confirm_hits: int = 2
+    confirm_score: float = 0.45
+    object_hits: int = 4
+    tentative_us: int = 700_000
+    object_tentative_us: int = 3_000_000
+    hidden_us: int = 500_000
+    max_misses: int = 4
+    look_every_us: int = 500_000
+    max_entities: int = 32
+
+
+class FollowState(msgspec.Struct):
+    """All the follower knows of a feed."""
+
+    entities: list[Entity] = msgspec.field(default_factory=list)
+    gallery: Gallery = msgspec.field(default_factory=Gallery)
+    next_id: int = 1
+    next_tentative: int = -1
+    first_patches: dict[int, Patch] = msgspec.field(default_factory=dict)
+    """The first mask of each tentative entity, from which a confirmed one is followed back."""
+    frames: dict[int, list[MaskletFrame]] = msgspec.field(default_factory=dict)
+    """Masks not sent yet, by entity; a tentative entity's go with it into its identity, or are forgotten with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One frame as the follower sees it. rgb: [H, W, 3] uint8 of the working size; flow: from the frame before, None
+    at a cut and at the start; detections: None where nobody looked."""
+
+    rgb: U8
+    pts_us: int
+    step_us: int
+    flow: Flow | None
+    cut: bool
+    detections: Detections | None
+    scale: float = 1.0
+    """Pixels of the feed's frame in one of the working frame."""
+    sharpen: Callable[[Patch, F32, list[Patch]], Patch] | None = None
+    """Makes a mask (of a box) sharper by the still background, where there is one."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return int(self.rgb.shape[0]), int(self.rgb.shape[1])
