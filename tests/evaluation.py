@@ -175,8 +175,8 @@ def evaluate(spec: str) -> Score:
 
 
 def table(scores: Sequence[Score]) -> str:
-    head = f"{'scene':<18} {'IoU':>5} {'HOTA':>5} {'DetA':>5} {'AssA':>5} {'IDF1':>5} {'MOTA':>5} IDSW re-entry ids  IoU by entity"
-    lines = [head]
+    columns = " ".join(f"{name:>5}" for name in ("IoU", "HOTA", "DetA", "AssA", "IDF1", "MOTA"))
+    lines = [f"{'scene':<18} {columns} IDSW re-entry ids  IoU by entity"]
     for s in scores:
         each = "  ".join(f"{e}: {v:.3f}" for e, v in s.iou.items())
         figures = " ".join(f"{v:5.3f}" for v in (s.mean_iou, s.hota, s.det_a, s.ass_a, s.idf1, s.mota))

@@ -1,0 +1,75 @@
+"""Whole programs of ours, started, killed and read in tests.
+
+Run as a script it is `strefer` with a lease of SESSION_S instead of 30 s, so that a killed member is soon replaced.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from stream.log import ANNOTATIONS
+from stream.log.sqlite import SqliteLog
+from tests.running import environment
+
+ROOT = Path(__file__).parents[2]
+SESSION_S = 2.0
+
+
+def start(*arguments: str, script: bool = True) -> subprocess.Popen[bytes]:
+    """`strefer ARGUMENTS` in a process of its own, its output thrown away; the quick lease with `script`."""
+    program = ["-m", "tests.e2e.programs"] if script else ["-m", "stream.cli"]
+    command = [sys.executable, *program, *arguments]
+    return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def finish(process: subprocess.Popen[bytes], within_s: float = 120.0) -> None:
+    """Wait for a program that must end well."""
+    try:
+        assert process.wait(within_s) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def commits(home: Path) -> int:
+    """Annotation events in a log's folder so far."""
+    if not (home / "log.sqlite").exists():
+        return 0
+    with closing(SqliteLog(home)) as log:
+        return sum(1 for _ in log.read(ANNOTATIONS))
+
+
+def kill_somewhere(processes: Sequence[subprocess.Popen[bytes]], home: Path, dice: random.Random) -> bool:
+    """Kill -9 at a random moment: while starting up, or up to a second after new events were committed. False where
+    all had ended before."""
+    at_once, delay_s = dice.random() < 0.25, dice.uniform(0, 1.0)
+    before = commits(home)
+    until = time.monotonic() + 30
+    while not at_once and time.monotonic() < until and commits(home) == before:
+        if all(p.poll() is not None for p in processes):
+            return False
+        time.sleep(0.03)
+    time.sleep(delay_s)
+    running = [p for p in processes if p.poll() is None]
+    for p in processes:
+        p.kill()
+        p.wait()
+    return bool(running)
+
+
+def events(lines: bytes) -> list[bytes]:
+    """The lines of annotations.jsonl but `chunk.done`, which alone holds wall-clock times."""
+    return [line for line in lines.splitlines() if b'"type":"chunk.done"' not in line]
+
+
+if __name__ == "__main__":
+    from stream.cli import main
+
+    SqliteLog.consumer.__kwdefaults__["session_timeout_s"] = SESSION_S  # type: ignore[index]
+    sys.exit(main())
