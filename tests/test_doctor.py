@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from stream.doctor import Row, checks, compute, doctor, examine, media, system
+from engines.catalogue import MODELS
+from engines.store import Store
+from stream.doctor import Row, checks, compute, doctor, examine, media, networks, system
 from stream.log import open_log
 from stream.log.sqlite.schema import FILE
 
@@ -200,6 +202,33 @@ def test_java_wants_17(monkeypatch: pytest.MonkeyPatch, said: str, state: str) -
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/java")
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: SimpleNamespace(returncode=0, stdout="", stderr=said))
     assert system.java()[0].state == state
+
+
+def test_a_network_is_here_or_can_be_pulled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STREFER_CACHE", str(tmp_path))
+    monkeypatch.delenv("STREFER_MODELS", raising=False)
+    rows = networks.networks()
+    assert [row.name for row in rows] == [item.name for item in MODELS]
+    assert {row.state for row in rows} == {"warn"}
+    assert [row.mend for row in rows] == [f"strefer models pull {item.name}" for item in MODELS]
+
+
+def test_stand_ins_are_not_asked_for_where_the_detector_is_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    detector = next(item for item in MODELS if item.name == networks.DETECTOR)
+    monkeypatch.setattr(Store, "locate", lambda self, item: tmp_path if item == detector else None)
+    rows = by_name(networks.networks())
+    assert rows["yolox-nano"].detail.endswith(str(tmp_path))
+    assert (rows["fastestdet"].state, rows["fastestdet"].mend) == ("ok", "")
+    assert rows["blazepose-full"].mend == "strefer models pull blazepose-full"
+
+
+def test_a_models_folder_that_is_none_is_one_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STREFER_MODELS", str(tmp_path / "nowhere"))
+    (row,) = networks.networks()
+    assert row.state == "warn"
+    assert "STREFER_MODELS" in row.detail
 
 
 def test_no_java_and_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:

