@@ -1,0 +1,174 @@
+"""Chunks that are no good, late, double or missing: an error and a dead letter each, and a feed that goes on."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import pytest
+
+from producers.produce import produce
+from producers.sources import open_sources
+from stream.chunk import ChunkHeader, decode_header, encode_header
+from stream.events import (
+    ChunkDone,
+    EntityAppeared,
+    EntityExited,
+    Error,
+    Event,
+    FeedEnded,
+    FeedGap,
+    FeedStarted,
+    SegmentOpened,
+)
+from stream.log import CHUNKS, DEADLETTER, Message, Record
+from stream.log.sqlite import SqliteLog
+from tests.running import events_of, masks_of, work
+
+SCENE = "synthetic:two-people?seconds=5&size=320x180&fps=5"
+SECOND_US = 1_000_000
+
+pytestmark = pytest.mark.slow
+
+
+@cache
+def messages() -> tuple[Message, ...]:
+    """The scene as a producer writes it: five chunks and the end."""
+    with TemporaryDirectory() as folder, closing(SqliteLog(Path(folder))) as log:
+        produce(open_sources([SCENE]), "feed", log)
+        return tuple(Message(CHUNKS, r.key, r.value, dict(r.headers)) for r in log.read(CHUNKS, key="feed"))
+
+
+def run(folder: Path, changed: Sequence[Message]) -> tuple[list[Event], list[Record]]:
+    """Events and dead letters of these messages."""
+    with closing(SqliteLog(folder)) as log:
+        with log.transaction() as tx:
+            for message in changed:
+                tx.send(message)
+        work(log)
+        return events_of(log, "feed"), list(log.read(DEADLETTER))
+
+
+def bodies(events: Sequence[Event], kind: type) -> list[object]:
+    return [e.body for e in events if isinstance(e.body, kind)]
+
+
+def test_the_scene_itself(tmp_path: Path) -> None:
+    events, dead = run(tmp_path, messages())
+    assert len(messages()) == 6
+    assert (dead, bodies(events, Error), bodies(events, FeedGap)) == ([], [], [])
+    assert [e.type for e in events[:2]] == ["feed.started", "segment.opened"]
+    assert isinstance(events[-1].body, FeedEnded)
+    assert len({e.id for e in events}) == len(events)
+
+
+def _header(message: Message) -> ChunkHeader:
+    header = decode_header(dict(message.headers))
+    assert isinstance(header, ChunkHeader)
+    return header
+
+
+def _checksummed(message: Message, value: bytes) -> Message:
+    """Damage that happened before the checksum: only the decoder can tell."""
+    header = msgspec.structs.replace(_header(message), crc32=zlib.crc32(value))
+    return replace(message, value=value, headers=encode_header(header))
+
+
+def _flipped(value: bytes) -> bytes:
+    middle = len(value) // 2
+    return value[:middle] + bytes(b ^ 0x5A for b in value[middle : middle + 64]) + value[middle + 64 :]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda m: replace(m, value=_flipped(m.value)), "crc32"),
+        (lambda m: replace(m, value=b""), "crc32"),
+        (lambda m: _checksummed(m, b"no video at all"), "cannot be decoded"),
+        (lambda m: _checksummed(m, m.value[: len(m.value) // 2]), ""),
+    ],
+    ids=["flipped", "emptied", "not a video", "cut off"],
+)
+def test_corrupt_chunk(tmp_path: Path, spoil: Callable[[Message], Message], reason: str) -> None:
+    changed = list(messages())
+    changed[2] = spoil(changed[2])
+    events, dead = run(tmp_path, changed)
+    (error,), (gap,) = bodies(events, Error), bodies(events, FeedGap)
+    assert isinstance(error, Error)
+    assert (error.stage, error.code, error.seq) == ("decode", "corrupt_chunk", 2)
+    assert isinstance(gap, FeedGap)
+    assert (gap.start_us, gap.end_us, gap.missing_seqs) == (2 * SECOND_US, 3 * SECOND_US, (2, 2))
+    assert [(r.key, r.value, r.headers["strefer_dead_topic"]) for r in dead] == [("feed", changed[2].value, CHUNKS)]
+    assert dead[0].headers["strefer_dead_reason"] == error.message
+    assert reason in error.message
+    assert dict(changed[2].headers).items() <= dict(dead[0].headers).items()
+    # and the feed goes on behind the gap
+    times = sorted(masks_of(events))
+    assert not [t for t in times if gap.start_us <= t < gap.end_us]
+    assert [t for t in times if t < gap.start_us]
+    assert [t for t in times if t >= gap.end_us + SECOND_US]
+    assert isinstance(events[-1].body, FeedEnded)
+    assert len(bodies(events, FeedStarted)) == 1
+    opened = [b.start_us for b in bodies(events, SegmentOpened) if isinstance(b, SegmentOpened)]
+    assert opened == [0, 3 * SECOND_US]
+    gone = [b for b in bodies(events, EntityExited) if isinstance(b, EntityExited)]
+    assert {g.reason for g in gone if g.at_us < gap.end_us} == {"lost"}
+
+
+def test_double_delivery(tmp_path: Path) -> None:
+    once, _ = run(tmp_path / "once", messages())
+    chunks = messages()
+    again = [*chunks[:2], chunks[1], chunks[0], *chunks[2:], chunks[3]]
+    twice, dead = run(tmp_path / "twice", again)
+    assert not dead
+    assert _plain(twice) == _plain(once)
+
+
+def _plain(events: Sequence[Event]) -> list[Event]:
+    return [e for e in events if not isinstance(e.body, ChunkDone)]
+
+
+def test_missing_chunks(tmp_path: Path) -> None:
+    events, dead = run(tmp_path, [*messages()[:1], *messages()[3:]])
+    assert not dead
+    (gap,) = bodies(events, FeedGap)
+    assert isinstance(gap, FeedGap)
+    assert (gap.missing_seqs, gap.end_us) == ((1, 2), 3 * SECOND_US)
+    assert [e.seq for e in events if e.body is gap] == [3]
+    appeared = [b for b in bodies(events, EntityAppeared) if isinstance(b, EntityAppeared)]
+    assert len({a.entity for a in appeared}) == len(appeared)
+    assert [t for t in masks_of(events) if t >= 3 * SECOND_US]
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({}, "feed"),
+        ({"ce_type": "strefer.chunk", "strefer_schema": "99", "strefer_header": "{}"}, "feed"),
+        ({"ce_type": "strefer.chunk", "strefer_schema": "1", "strefer_header": "{"}, "feed"),
+        ({"ce_type": "strefer.chunk", "strefer_schema": "1", "strefer_header": '{"feed":7}'}, "feed"),
+    ],
+)
+def test_garbage_message(tmp_path: Path, headers: dict[str, str], key: str) -> None:
+    """What no worker can read is a dead letter; the feed loses nothing by it."""
+    alone, _ = run(tmp_path / "alone", messages())
+    garbage = Message(CHUNKS, key, b"\x00\xff", headers)
+    events, dead = run(tmp_path / "garbage", [*messages()[:2], garbage, *messages()[2:]])
+    assert [(r.value, r.headers["strefer_dead_reason"] != "") for r in dead] == [(b"\x00\xff", True)]
+    (error,) = [e for e in events if isinstance(e.body, Error)]
+    assert isinstance(error.body, Error)
+    assert (error.body.code, error.body.seq) == ("malformed", None)
+    assert _plain([e for e in events if e is not error]) == _plain(alone)
+    assert len({e.id for e in events}) == len(events)
+
+
+def test_a_feed_of_garbage_only(tmp_path: Path) -> None:
+    events, dead = run(tmp_path, [Message(CHUNKS, "feed", b"x", {})] * 2)
+    assert [e.type for e in events] == ["error", "error"]
+    assert len(dead) == 2
