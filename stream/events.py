@@ -25,8 +25,11 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class EngineUsed(msgspec.Struct, frozen=True):
     name: str
     role: str
+    """What it does: detect, pose, segment, reidentify."""
     backend: str
+    """What ran it: onnxruntime/CPU, litert, ..."""
     sha256: str
+    """Of the weights' file."""
 
 
 class Rle(msgspec.Struct, frozen=True):
@@ -41,13 +44,19 @@ class FeedStarted(Body, frozen=True, kw_only=True):
 
     at_us: int
     codec: str
+    """As it came: h264, hevc, vp9, ..."""
     width: int
+    """Pixels of the upright frame, as `height`."""
     height: int
     rate: str
+    """Average frame rate as a fraction, 0/1 where unknown."""
     source: str
+    """The file, address or scene the producer was given."""
     reencoded: bool
+    """Whether the producer had to re-encode its first chunk."""
     profile: str
     engines: list[EngineUsed]
+    """The networks in use; empty where motion alone is followed."""
 
 
 class FeedEnded(Body, frozen=True, kw_only=True):
@@ -55,6 +64,7 @@ class FeedEnded(Body, frozen=True, kw_only=True):
 
     at_us: int
     reason: str
+    """end, stopped or error (the source broke off)."""
 
 
 class FeedGap(Body, frozen=True, kw_only=True):
@@ -63,16 +73,21 @@ class FeedGap(Body, frozen=True, kw_only=True):
     start_us: int
     end_us: int
     reason: str
+    """What the source said, `missing messages` or `corrupt chunk`."""
     missing_seqs: tuple[int, int] | None = None
 
 
 class SegmentOpened(Body, frozen=True, kw_only=True):
+    """A segment began, and why: the feed's start, a cut, drifted colours, or the last one had its longest length."""
+
     segment: int
     start_us: int
     reason: SegmentReason
 
 
 class SegmentClosed(Body, frozen=True, kw_only=True):
+    """A segment is over, and why: what opened the next one, a gap, or the feed's end."""
+
     segment: int
     start_us: int
     end_us: int
@@ -85,7 +100,9 @@ class EntityAppeared(Body, frozen=True, kw_only=True):
     entity: int
     at_us: int
     category: str
+    """One of COCO's 80, or `object` for what only motion found."""
     score: float
+    """How sure the detector is."""
     bbox: Box
 
 
@@ -95,6 +112,7 @@ class EntityExited(Body, frozen=True, kw_only=True):
     entity: int
     at_us: int
     reason: ExitReason
+    """Out over the edge, behind another, gone at a cut, or lost."""
     bbox: Box
 
 
@@ -114,20 +132,25 @@ class EntityDescribed(Body, frozen=True, kw_only=True):
 
     entity: int
     expression: str
+    """Tells it from the others in sight: `the person in a white top`."""
     noun: str
     category: str
     attributes: list[str]
+    """All that can be said of it, most telling first."""
     source: str
+    """What said so: `measured`."""
 
 
 class QueryBound(Body, frozen=True, kw_only=True):
     """A query found its entities; `cues` are the words that decided, each with its evidence in [0, 1]."""
 
     query: str
+    """The query's name; `text` is what it asks for."""
     text: str
     entities: list[int]
     score: float
     margin: float
+    """Lead over the next best entity."""
     cues: list[str]
 
 
@@ -137,6 +160,7 @@ class QueryUnbound(Body, frozen=True, kw_only=True):
     query: str
     text: str
     entities: list[int]
+    """Whom it had been bound to."""
     reason: str
 
 
@@ -166,6 +190,7 @@ class Masklet(Body, frozen=True, kw_only=True):
     entity: int
     start_us: int
     frames: list[MaskletFrame]
+    """In order of time."""
 
 
 class MaskletRevised(Body, frozen=True, kw_only=True):
@@ -174,6 +199,7 @@ class MaskletRevised(Body, frozen=True, kw_only=True):
     entity: int
     start_us: int
     frames: list[MaskletFrame]
+    """In order of time."""
 
 
 class Action(Body, frozen=True, kw_only=True):
@@ -181,10 +207,13 @@ class Action(Body, frozen=True, kw_only=True):
 
     entity: int
     segment: int
+    """The segment it happened in."""
     start_us: int
     end_us: int
     text: str
+    """In the third person: `moves to the left`, `jumps`."""
     source: str
+    """What said so: `measured`."""
 
 
 class ChunkDone(Body, frozen=True, kw_only=True):
@@ -193,6 +222,7 @@ class ChunkDone(Body, frozen=True, kw_only=True):
     seq: int
     frames: int
     dropped: int
+    """Frames that were not followed; 0 in this version."""
     stage_us: dict[str, int]
     """Wall-clock microseconds each stage took for this chunk."""
     latency_us: int | None
@@ -203,9 +233,12 @@ class Error(Body, frozen=True, kw_only=True):
     """A message could not be processed; it lies in `video.deadletter` and the feed goes on."""
 
     stage: str
+    """Where it failed: header or decode."""
     code: str
+    """malformed or corrupt_chunk."""
     message: str
     seq: int | None
+    """The message's seq, null where it could not be read."""
 
 
 TYPES: dict[str, type[Body]] = {
