@@ -50,6 +50,8 @@ class Ask(msgspec.Struct, frozen=True):
     queries: list[str]
     profile: str
     version: str
+    chunk_s: tuple[float, float]
+    """Longest GOP kept of a file, of a live source: the chunks, and so a resumed producer, depend on it."""
 
 
 class EntitySummary(msgspec.Struct, frozen=True):
@@ -120,7 +122,9 @@ def annotate(
     Raises UserError where the folder cannot be written, is in use, or holds another run (then `fresh` starts over).
     """
     home = out / ".strefer"
-    ask = Ask([s.identity for s in sources], list(queries), "lite", version("strefer-stream"))
+    ask = Ask(
+        [s.identity for s in sources], list(queries), "lite", version("strefer-stream"), (max_chunk_s, live_chunk_s)
+    )
     with _claimed(out, home):
         done = _former(out, home, ask, fresh=fresh)
         if done is not None:
