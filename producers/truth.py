@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from pycocotools import mask as coco
 
+from kernels import rle
 from producers.synthetic import GroundTruth, Scene
 
 
@@ -39,9 +38,8 @@ def truth_frame(scene: Scene, truth: GroundTruth) -> TruthFrame:
     who = {e.entity: e for e in scene.entities}
     entities = []
     for number, mask in sorted(truth.masks.items()):
-        code = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-        rle = Rle((mask.shape[0], mask.shape[1]), code["counts"].decode("ascii"))
-        entities.append(TruthEntity(number, who[number].category, who[number].description, rle))
+        code = Rle((mask.shape[0], mask.shape[1]), rle.encode(mask))
+        entities.append(TruthEntity(number, who[number].category, who[number].description, code))
     return TruthFrame(truth.frame, truth.pts_us, truth.shot, tuple(entities))
 
 

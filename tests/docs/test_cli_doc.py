@@ -18,7 +18,9 @@ def test_the_page_is_up_to_date() -> None:
     assert cli_doc.PAGE.read_text("utf-8") == cli_doc.page(), "run `make docs`"
 
 
-@pytest.mark.parametrize(("name", "command"), every_command(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), every_command(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_command_and_option_says_what_it_does(name: str, command: click.Command) -> None:
     assert command.help, f"{name} has no docstring"
     silent = [p.name for p in command.params if isinstance(p, click.Option) and not p.help]

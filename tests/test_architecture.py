@@ -1,0 +1,108 @@
+"""Imports point one way, and each native dependency stays in the few files that own it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("stream", "kernels", "engines", "producers", "instruct")
+
+# What a package of ours may import of ours. `producers` and `instruct` know the worker by its contracts only.
+MAY_IMPORT = {
+    "kernels": {"kernels"},
+    "engines": {"engines", "kernels"},
+    "producers": {"producers", "engines", "kernels", "stream.chunk", "stream.log"},
+    "instruct": {"instruct", "stream.events", "stream.story"},
+}
+# Stages and what they are made of: policy, that knows no log and no command line.
+STAGES = (
+    *(
+        "associate",
+        "background",
+        "clip",
+        "colours",
+        "detect",
+        "entity",
+        "flow",
+        "look",
+        "lookback",
+        "masklets",
+        "motion",
+    ),
+    *("outline", "overlap", "parse", "patch", "pipeline", "recognize", "redraw", "refer", "reidentify", "traits"),
+    *("transcribe", "view"),
+)
+OUTSIDE_STAGES = ("kafka", "sqlite3", "stream.log", "stream.worker", "stream.annotate", "producers", "click", "rich")
+# Where each heavy dependency may be imported; a missing one is then told in one place.
+HOMES = {
+    "ai_edge_litert": {"engines/backends/litert.py"},
+    "kafka": set(),
+    "nvidia": {"stream/decode/dali.py"},
+    "onnxruntime": {"engines/backends/ort.py"},
+    "pooch": {"engines/store.py"},
+    "pycocotools": {"kernels/rle.py"},
+    "scenedetect": {"stream/clip.py"},
+    "supervision": {"stream/overlay.py"},
+    "torch": {"stream/decode/dali.py"},
+    "triton": set(),
+}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module a file imports, anywhere in it: `from a import b` counts as a.b, which holds both readings."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, roots: set[str] | tuple[str, ...]) -> bool:
+    return any(f"{module}.".startswith(f"{root}.") for root in roots)
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_point_one_way(package: str) -> None:
+    for path in sources(package):
+        ours = [m for m in imported(path) if within(m, PACKAGES)]
+        assert not [m for m in ours if not within(m, MAY_IMPORT[package])], path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_knows_neither_log_nor_command_line(stage: str) -> None:
+    path = ROOT / "stream" / f"{stage}.py"
+    assert not [m for m in imported(path) if within(m, OUTSIDE_STAGES)]
+
+
+@pytest.mark.parametrize("dependency", HOMES)
+def test_a_heavy_dependency_has_one_home(dependency: str) -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in sources(package)
+        if any(within(m, (dependency,)) for m in imported(path))
+    }
+    assert users == HOMES[dependency]
+
+
+def test_only_the_store_reads_the_environment() -> None:
+    readers = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in sources(package)
+        if any(within(m, ("os.environ", "os.getenv")) for m in imported(path))
+        or any(
+            isinstance(n, ast.Attribute) and n.attr in ("environ", "getenv")
+            for n in ast.walk(ast.parse(path.read_text()))
+        )
+    }
+    assert readers == {"engines/store.py"}
