@@ -12,20 +12,22 @@ ARG NGC=25.12-py3
 
 FROM python:${PYTHON} AS wheel
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY stream stream
 COPY kernels kernels
 COPY engines engines
 COPY producers producers
 COPY instruct instruct
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /dist .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /dist . \
+    && cp constraints.txt /dist
 
 FROM python:${PYTHON} AS cpu
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
     python -m venv /opt/strefer \
     && wheel=$(echo /dist/*.whl) \
-    && /opt/strefer/bin/pip install --no-cache-dir "strefer-stream[cpu,kafka] @ file://${wheel}" \
+    && /opt/strefer/bin/pip install --no-cache-dir -c /dist/constraints.txt \
+        "strefer-stream[cpu,kafka] @ file://${wheel}" \
     && useradd --uid 10001 --create-home strefer \
     && install -d -m 1777 /work /cache
 # Models and built engines are kept in the cache: mount a volume there.

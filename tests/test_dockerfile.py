@@ -67,7 +67,7 @@ def test_torch_is_never_installed_over_ngcs() -> None:
 def test_every_package_and_licence_is_in_the_image_and_nothing_else_is_sent() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = {*project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], *project["project"]["license-files"]}
-    assert wanted | {"pyproject.toml", "README.md"} == copied()
+    assert wanted | {"pyproject.toml", "constraints.txt", "README.md"} == copied()
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
