@@ -62,7 +62,7 @@ def test_bedroom() -> None:
 
 
 def test_dog_leaves_and_returns() -> None:
-    events, story = clip(samples() / "01_dog.mp4")
+    _, story = clip(samples() / "01_dog.mp4")
     people, dogs = (entities(story).get(c, []) for c in ("person", "dog"))
     assert (len(people), len(dogs), len(story.entities)) == (1, 1, 2)
     assert (dogs[0].exits, dogs[0].reentries) == (1, 1)
@@ -86,7 +86,7 @@ def test_hide_and_seek_tent_is_nobody() -> None:
 
 
 def test_cyclist_and_late_cars() -> None:
-    events, story = clip(samples() / "19_cyclist.mp4")
+    _, story = clip(samples() / "19_cyclist.mp4")
     found = entities(story)
     assert any(p.first_us < SECOND_US and p.frames > 0.5 * story.frames for p in found["person"]), "the cyclist"
     late = [e for c in ("car", "truck", "bus") for e in found.get(c, []) if e.first_us > 3 * SECOND_US]
