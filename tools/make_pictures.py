@@ -1,0 +1,117 @@
+"""Make the README's pictures from real output: `make pictures`. Wants STREFER_MODELS, STREFER_SAMPLES and chromium.
+
+docs/images/overlay.jpg: frames of overlay.mp4 of two clips. docs/images/report.jpg: a report as a browser shows it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import UserError
+from engines.store import environment_store
+from stream.cli import main as strefer
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+WIDTH = 560
+"""Of one frame in the tiled picture, pixels."""
+LARGEST_BYTES = 400_000
+REPORT_SIZE = (1100, 2000)
+
+U8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A clip of STREFER_SAMPLES, what to ask of it, and the seconds at which to look."""
+
+    clip: str
+    queries: tuple[str, ...]
+    at_s: tuple[float, ...]
+
+
+SHOTS = (
+    Shot("bedroom.mp4", ("the girl in the blue skirt", "the boy"), (0.6, 6.1)),
+    Shot("01_dog.mp4", ("the dog", "the woman"), (1.0, 5.5)),
+)
+
+
+def annotate(clip: Path, queries: tuple[str, ...], out: Path) -> None:
+    asked = [word for query in queries for word in ("--query", query)]
+    if code := strefer(["annotate", str(clip), "--out", str(out), *asked]):
+        raise SystemExit(code)
+
+
+def frames(video: Path, at_s: tuple[float, ...]) -> list[U8]:
+    """The frames shown at these seconds, [H, W, 3] BGR, `WIDTH` wide."""
+    found: list[U8] = []
+    wanted = list(at_s)
+    with av.open(str(video)) as container:
+        for frame in container.decode(video=0):
+            if wanted and frame.time is not None and frame.time >= wanted[0]:
+                image = frame.to_ndarray(format="bgr24")
+                height = round(WIDTH * image.shape[0] / image.shape[1])
+                found.append(cv2.resize(image, (WIDTH, height), interpolation=cv2.INTER_AREA).astype(np.uint8))
+                del wanted[0]
+    return found
+
+
+def tiled(rows: list[list[U8]]) -> U8:
+    """Rows of frames as one picture; each row has one height."""
+    return np.vstack([np.hstack(row) for row in rows])
+
+
+def screenshot(report: Path, folder: Path) -> U8:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        raise UserError("chromium is not installed: apt-get install chromium")
+    picture = folder / "report.png"
+    width, height = REPORT_SIZE
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000"]
+    flags += [f"--screenshot={picture}", f"--window-size={width},{height}", f"--user-data-dir={folder / 'browser'}"]
+    subprocess.run([browser, *flags, report.resolve().as_uri()], check=True, capture_output=True, timeout=120)
+    return np.asarray(cv2.imread(str(picture)), np.uint8)
+
+
+def save(image: U8, name: str) -> None:
+    """As the best JPEG under `LARGEST_BYTES`."""
+    for quality in (88, 80, 70, 60, 45):
+        data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        if len(data) <= LARGEST_BYTES:
+            break
+    (IMAGES / name).write_bytes(data.tobytes())
+    print(f"{IMAGES / name}: {len(data) // 1000} KB")
+
+
+def main() -> int:
+    samples = environment_store().samples
+    if samples is None:
+        print("strefer: set STREFER_SAMPLES to the folder of the sample clips", file=sys.stderr)
+        return 2
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = []
+        for shot in SHOTS:
+            annotate(samples / shot.clip, shot.queries, folder / shot.clip)
+            rows.append(frames(folder / shot.clip / "overlay.mp4", shot.at_s))
+        save(tiled(rows), "overlay.jpg")
+        try:
+            save(screenshot(folder / SHOTS[0].clip / "report.html", folder), "report.jpg")
+        except UserError as e:
+            print(f"strefer: {e}", file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
