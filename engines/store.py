@@ -74,7 +74,7 @@ class Store:
                 else:
                     _unpack(source, item, target)
                 return target
-            except (OSError, ValueError, subprocess.SubprocessError) as e:
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile, subprocess.SubprocessError) as e:
                 causes.append(f"{_name(source)}: {_short(e)}")
         raise UserError(f"{item.name} cannot be had ({'; '.join(causes)}); put it into STREFER_MODELS as {item.path}")
 

@@ -1,0 +1,184 @@
+"""The model store: where files are looked for, in which order, and what happens when a source fails."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from engines import catalogue
+from engines.catalogue import Address, Item, WheelMember
+from engines.errors import UserError
+from engines.store import Store
+
+DATA = b"weights" * 1000
+ITEM = Item("net", "detect", "net/net.onnx", hashlib.sha256(DATA).hexdigest(), len(DATA), "MIT", (), "a test's network")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The address of a local server, and the folder it serves."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", folder
+        server.shutdown()
+        thread.join()
+
+
+def put(folder: Path, data: bytes = DATA) -> Path:
+    path = folder / ITEM.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_order_is_folder_then_cache(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache", tmp_path / "models")
+    assert store.locate(ITEM) is None
+    cached = put(tmp_path / "cache")
+    assert store.locate(ITEM) == cached
+    own = put(tmp_path / "models")
+    assert store.locate(ITEM) == own
+    assert store.pull(ITEM) == own, "nothing is fetched that is here"
+
+
+def test_another_file_of_that_name_does_not_count(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache", tmp_path / "models")
+    put(tmp_path / "models", b"something else")
+    assert store.locate(ITEM) is None
+    cached = put(tmp_path / "cache")
+    assert store.locate(ITEM) == cached
+
+
+def test_samples_have_a_folder_of_their_own(tmp_path: Path) -> None:
+    sample = catalogue.find("bikes")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/bikes.mp4").write_bytes(DATA)
+    assert Store(tmp_path / "cache", tmp_path / "models", tmp_path / "samples").locate(sample) is None
+
+
+@pytest.mark.parametrize("variable", ["STREFER_MODELS", "STREFER_SAMPLES"])
+def test_environment(tmp_path: Path, variable: str) -> None:
+    store = Store.of({"STREFER_CACHE": "/c", variable: str(tmp_path)})
+    assert store.cache == Path("/c/models")
+    assert {"STREFER_MODELS": store.models, "STREFER_SAMPLES": store.samples}[variable] == tmp_path
+    assert Store.of({"XDG_CACHE_HOME": "/x", variable: ""}) == Store(Path("/x/strefer/models"))
+    with pytest.raises(UserError, match=f"{variable} is '/nowhere/there', which is no folder: name one, or unset it"):
+        Store.of({variable: "/nowhere/there"})
+
+
+def test_download(tmp_path: Path, served: tuple[str, Path]) -> None:
+    address, folder = served
+    (folder / "net.onnx").write_bytes(DATA)
+    store = Store(tmp_path / "cache")
+    item = replace(ITEM, sources=(Address(f"{address}/net.onnx"),))
+    path = store.pull(item)
+    assert path == tmp_path / "cache" / ITEM.path
+    assert path.read_bytes() == DATA
+    (folder / "net.onnx").unlink()
+    assert store.pull(item) == path, "once is enough"
+
+
+def test_second_source_when_the_first_fails(tmp_path: Path, served: tuple[str, Path]) -> None:
+    address, folder = served
+    (folder / "good").write_bytes(DATA)
+    sources = (Address("http://127.0.0.1:1/none"), Address(f"{address}/missing"), Address(f"{address}/good"))
+    assert Store(tmp_path / "cache").pull(replace(ITEM, sources=sources)).read_bytes() == DATA
+
+
+def test_wrong_file(tmp_path: Path, served: tuple[str, Path]) -> None:
+    address, folder = served
+    (folder / "net.onnx").write_bytes(b"an error page")
+    store = Store(tmp_path / "cache")
+    item = replace(ITEM, sources=(Address(f"{address}/net.onnx"),))
+    with pytest.raises(UserError, match=r"net cannot be had \(http://.*; put it into STREFER_MODELS as net/net.onnx"):
+        store.pull(item)
+    assert store.locate(item) is None
+    assert not (tmp_path / "cache" / ITEM.path).exists()
+
+
+def test_out_of_reach_is_one_line(tmp_path: Path) -> None:
+    item = replace(ITEM, sources=(Address("http://127.0.0.1:1/net.onnx"),))
+    with pytest.raises(UserError, match="out of reach") as caught:
+        Store(tmp_path / "cache").pull(item)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def index(served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a package index that pip is told to use."""
+    address, folder = served
+    for variable in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", address)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return folder
+
+
+def wheel(index: Path, members: dict[str, bytes]) -> None:
+    name = "toynet-1.0-py3-none-any.whl"
+    (index / "toynet").mkdir()
+    with zipfile.ZipFile(index / "toynet" / name, "w") as z:
+        for member, data in members.items():
+            z.writestr(member, data)
+        z.writestr("toynet-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: toynet\nVersion: 1.0\n")
+        z.writestr("toynet-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        z.writestr("toynet-1.0.dist-info/RECORD", "")
+    (index / "toynet/index.html").write_text(f'<a href="{name}">{name}</a>')
+
+
+FROM_WHEEL = replace(ITEM, sources=(WheelMember("toynet", "1.0", "toynet/net.onnx", platform="any"),))
+
+
+def test_wheel_member(tmp_path: Path, index: Path) -> None:
+    wheel(index, {"toynet/net.onnx": DATA, "toynet/other": b"x"})
+    path = Store(tmp_path / "cache").pull(FROM_WHEEL)
+    assert path.read_bytes() == DATA
+    assert sorted(p.name for p in path.parent.iterdir()) == ["net.onnx"], "nothing else is left there"
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [({"toynet/net.onnx": b"other"}, "sha256"), ({"toynet/other": DATA}, "net.onnx"), (None, "wheel toynet 1.0")],
+)
+def test_wheel_that_does_not_have_it(tmp_path: Path, index: Path, members: dict[str, bytes] | None, says: str) -> None:
+    if members is not None:
+        wheel(index, members)
+    with pytest.raises(UserError, match=says) as caught:
+        Store(tmp_path / "cache").pull(FROM_WHEEL)
+    assert "\n" not in str(caught.value)
+
+
+def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match="cannot write the model cache .*; set STREFER_CACHE"):
+        Store(tmp_path / "cache").pull(ITEM)
+
+
+def test_catalogue_is_whole() -> None:
+    everything = catalogue.MODELS + catalogue.SAMPLES
+    assert len({i.name for i in everything}) == len({i.path for i in everything}) == len(everything)
+    for item in everything:
+        assert catalogue.find(item.name) is item
+        assert len(item.sha256) == 64
+        assert item.sources
+        assert item.licence
+    with pytest.raises(ValueError, match="no model 'nonesuch'; there are yolox-nano, "):
+        catalogue.find("nonesuch")
