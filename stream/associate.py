@@ -6,16 +6,15 @@ for weak detections (Zhang et al., arXiv 2110.06864).
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from engines.detections import Detections
 from stream import look as looks
-from stream.entity import Entity, same_kind
+from stream.entity import RIGID, Entity, Look, same_kind
 from stream.outline import Outline, Outliner
 from stream.overlap import reaches_into, shadow
-from stream.patch import box_iou, iou, shared_area
+from stream.patch import F32, box_iou, iou, shared_area
 from stream.redraw import Redraw
 from stream.view import FollowOptions, FollowState, View
 
@@ -47,6 +46,7 @@ class Associate:
     def step(self, state: FollowState, view: View, found: Detections) -> None:
         """Match, recall, begin; what nobody detected counts a miss."""
         proposals = self._propose(state, view, found)
+        seen_looks = [looks.measure(view.rgb, p.patch, None) if p is not None else None for p in proposals]
         free_entities = list(range(len(state.entities)))
         free_found = list(range(len(found)))
         for least, gate in ((self._o.new_score, 0.2), (self._o.weak_score, 0.4)):
@@ -54,7 +54,9 @@ class Associate:
             es = list(free_entities)
             if not ds or not es:
                 continue
-            merit = np.array([[self._merit(state.entities[e], found, d, proposals[d]) for d in ds] for e in es])
+            merit = np.array(
+                [[self._merit(state.entities[e], found, d, proposals[d], seen_looks[d]) for d in ds] for e in es]
+            )
             for r, c in zip(*linear_sum_assignment(-merit), strict=True):
                 if merit[r, c] < gate:
                     continue
@@ -62,7 +64,7 @@ class Associate:
                 self._take(e, state.entities, view, found, d, proposals[d])
                 free_entities.remove(es[r])
                 free_found.remove(d)
-        self._recall(state, view, found, proposals, free_entities, free_found)
+        self._recall(state, view, found, proposals, seen_looks, free_entities, free_found)
         for i in free_entities:
             e = state.entities[i]
             if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.3:
@@ -77,6 +79,7 @@ class Associate:
         view: View,
         found: Detections,
         proposals: list[Outline | None],
+        seen_looks: list[Look | None],
         free_entities: list[int],
         free_found: list[int],
     ) -> None:
@@ -85,7 +88,7 @@ class Associate:
             proposal = proposals[d]
             if proposal is None:
                 continue
-            new = looks.measure(view.rgb, proposal.patch, None)
+            new = seen_looks[d]
             best, best_alike = -1, 0.7
             for i in free_entities:
                 e = state.entities[i]
@@ -94,7 +97,7 @@ class Associate:
                 lost = e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0)
                 if not lost or gone > diagonal or not same_kind(e.category, found.categories[d]) or e.look is None:
                     continue
-                alike = looks.similarity(new, msgspec.structs.replace(e.look, embed=np.zeros(0, np.float32)))
+                alike = looks.similarity(new, looks.colours_only(e.look))
                 if alike > best_alike:
                     best, best_alike = i, alike
             if best >= 0:
@@ -104,9 +107,10 @@ class Associate:
                 free_entities.remove(best)
                 free_found.remove(d)
 
-    def _merit(self, e: Entity, found: Detections, d: int, proposal: Outline | None) -> float:
-        """How well detection `d` fits the entity, in [0, 1]."""
-        by_motion = found.categories[d] == "object" and e.live
+    def _merit(self, e: Entity, found: Detections, d: int, proposal: Outline | None, seen: Look | None) -> float:
+        """How well detection `d` fits the entity, in [0, 1]: by place, and where others are near by mask and look."""
+        # Motion is a sign of life of whatever it is, and what only motion found may turn out to be anything.
+        by_motion = (found.categories[d] == "object" and e.live) or e.category == "object"
         if not by_motion and not same_kind(e.category, found.categories[d]):
             return 0.0
         box = found.boxes[d]
@@ -115,7 +119,11 @@ class Associate:
         if tight is not None:
             fit = max(fit, 0.9 * float(box_iou(tight[None], box[None])[0, 0]))
         if proposal is not None and e.patch is not None and e.patch.area:
-            fit = 0.35 * fit + 0.65 * iou(proposal.patch, e.patch)
+            # A semantic network's mask takes in the neighbour too: only the pose network's says whose it is.
+            trust = 0.65 if self._outliner.kind(found.categories[d]) == "pose" else 0.2
+            fit = (1 - trust) * fit + trust * iou(proposal.patch, e.patch)
+        if seen is not None and e.look is not None and fit > 0.1:
+            fit += 0.4 * (looks.similarity(seen, looks.colours_only(e.look)) - 0.75)
         return fit
 
     def _take(
@@ -128,10 +136,17 @@ class Associate:
             return  # something moves where it is: a sign of life, no better box or name
         e.score = score if e.score == 0 else 0.6 * e.score + 0.4 * score
         e.votes[category] = e.votes.get(category, 0.0) + score
-        if not e.live:
-            e.category = max(e.votes, key=lambda c: (e.votes[c], c))
-        e.box = box.copy()
-        self._redraw.take(e, others, view, box, proposal)
+        if not e.live or (e.category == "object" and category != "object" and e.votes[category] > 0.8):
+            e.category = max(e.votes, key=lambda c: (c != "object", e.votes[c], c))
+        e.box = self._whole(e, box, others, view)
+        self._redraw.take(e, others, view, e.box, proposal)
+
+    def _whole(self, e: Entity, box: F32, others: list[Entity], view: View) -> F32:
+        """The box of all of it: a rigid thing half of which is behind somebody is as large as it was."""
+        smaller = float(np.prod(box[2:] - box[:2])) < 0.75 * float(np.prod(e.box[2:] - e.box[:2]))
+        if e.category in RIGID and smaller and shadow(e, others, view.size) > 0.08:
+            return np.concatenate([np.minimum(e.box[:2], box[:2]), np.maximum(e.box[2:], box[2:])])
+        return box.copy()
 
     def _begin(self, state: FollowState, view: View, found: Detections, d: int, proposal: Outline | None) -> None:
         box, score, category = found.boxes[d], float(found.scores[d]), found.categories[d]
@@ -139,11 +154,13 @@ class Associate:
             reaches_into(box, e.patch) > 0.15 for e in state.entities if e.patch is not None
         ):
             return  # what moves there is followed already
+        if self._outliner.kind(category) != "pose" and _fragment(box, category, state.entities):
+            return  # half of something whose other half is behind somebody
         if proposal is None:
             proposal = self._outliner.outline(view.rgb, box, category, None, grow=0.08)
         patch = proposal.patch.main_part()
         if view.sharpen is not None and self._outliner.kind(category) != "pose":
-            patch = view.sharpen(patch, box, [o.patch for o in state.entities if o.patch is not None])
+            patch = view.sharpen(patch, box, [o.patch for o in state.entities if o.patch is not None], category)
         area = patch.area
         if area < 48:
             return
@@ -162,3 +179,15 @@ class Associate:
         e.pose_us, e.reference_area = view.pts_us, float(area)
         state.entities.append(e)
         state.first_patches[e.id] = patch
+
+
+def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:
+    """Whether most of a detection's box lies in that of an entity of its kind."""
+    for e in entities:
+        if not e.live or not same_kind(e.category, category):
+            continue
+        low, high = np.maximum(box[:2], e.box[:2]), np.minimum(box[2:], e.box[2:])
+        both = float(np.prod(np.clip(high - low, 0, None)))
+        if both > 0.6 * float(np.prod(box[2:] - box[:2])):
+            return True
+    return False

@@ -60,11 +60,13 @@ class Background:
         others: list[Patch],
         flow: Flow | None,
         size: tuple[int, int],
+        *,
+        rigid: bool,
     ) -> Patch:
         """The patch with limbs it missed and without halos, as far as the background behind is known.
 
         Only what moves is added: where something stood when the background was learnt and has left, the wall behind
-        differs from what was learnt, but it rests.
+        differs from what was learnt, but it rests. rigid: the thing moves as one piece (a car), so what moves along is it.
         """
         if state.mean is None or state.seen is None or self._now is None or not patch.area:
             return patch
@@ -78,7 +80,7 @@ class Background:
             int(np.ceil(window[3] / ky)),
         )
         known = state.seen[y0:y1, x0:x1] >= _TRUSTED
-        if known.size == 0 or known.mean() < 0.5:
+        if known.size == 0 or (known.mean() < 0.5 and not rigid):
             return patch
         delta = np.abs(self._now[y0:y1, x0:x1].astype(np.float32) - state.mean[y0:y1, x0:x1] / np.float32(128))
         # Shadows change lightness more than colour.
@@ -88,6 +90,7 @@ class Background:
         speed = np.hypot(*flow.motion(patch)) / flow.kx if flow is not None else 0.0
         rests = np.abs(field).max(axis=2) < max(0.3, 0.35 * speed)
         evidence[rests & (evidence > 0)] = 0
+        evidence += _moves_along(flow, patch, field, rigid=rigid)
         m = np.array([[1 / kx, 0, (window[0] + 0.5) / kx - 0.5 - x0], [0, 1 / ky, (window[1] + 0.5) / ky - 0.5 - y0]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         wide = (window[2] - window[0], window[3] - window[1])
@@ -99,6 +102,21 @@ class Background:
         grown = cv2.morphologyEx(out.mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         kept = _touching(grown, patch.on(window) >= HALF)
         return Patch(window[0], window[1], np.where(kept, out.prob, np.minimum(out.prob, HALF - 1)).astype(np.uint8))
+
+
+def _moves_along(flow: Flow | None, patch: Patch, field: np.ndarray, *, rigid: bool) -> np.ndarray:
+    """Evidence [h, w] from motion: for what goes with the mask, against what rests while the mask moves."""
+    if flow is None:
+        return np.zeros(field.shape[:2], np.float32)
+    mx, my = flow.motion(patch)
+    mine = np.array([-mx / flow.kx, -my / flow.ky], np.float32)
+    speed = float(np.hypot(*mine))
+    if speed < 1.0:
+        return np.zeros(field.shape[:2], np.float32)
+    along = np.hypot(field[..., 0] - mine[0], field[..., 1] - mine[1]) < 0.4 * speed
+    rests = np.hypot(field[..., 0], field[..., 1]) < 0.25 * speed
+    gain = 72.0 if rigid else 16.0
+    return np.where(along, gain, np.where(rests, -gain / 2, 0.0)).astype(np.float32)
 
 
 def _touching(mask: U8, core: np.ndarray) -> np.ndarray:

@@ -30,6 +30,14 @@ def same_kind(a: str, b: str) -> bool:
     return a == b or any(a in g and b in g for g in GROUPS)
 
 
+RIGID = GROUPS[2] | GROUPS[3] | {"object", "boat", "airplane"}
+"""Things that move as one piece."""
+
+
+SOLID = GROUPS[2]
+"""Things without holes."""
+
+
 class Look(msgspec.Struct):
     """What an entity looks like: a few numbers that survive exits.
 
@@ -95,10 +103,12 @@ class Entity(msgspec.Struct):
     """Slow maximum of the mask's area: what is to be seen of it when nothing is in the way."""
     velocity: tuple[float, float] = (0.0, 0.0)
     """Pixels per second, smoothed."""
-    travelled: float = 0.0
-    """Pixels the centre moved against the camera, smoothed: is it active?"""
+    path: tuple[float, float] = (0.0, 0.0)
+    """Pixels from where it began to where it is, against the camera: has it gone anywhere?"""
     look: Look | None = None
     looked_us: int = -1
+    look_area: float = 0.0
+    """Largest mask that was looked at, in pixels."""
     votes: dict[str, float] = msgspec.field(default_factory=dict)
     sights: list[Sight] = msgspec.field(default_factory=list)
     reason: ExitReason = "lost"

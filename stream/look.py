@@ -7,6 +7,7 @@ figures), then the re-identification network where clothes are alike.
 from __future__ import annotations
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,14 +33,27 @@ def measure(rgb: U8, patch: Patch, embed: NDArray[np.float32] | None) -> Look | 
     colour, light = [], []
     for part, inside in ((lab[:half], mask[:half]), (lab[half:], mask[half:])):
         pixels = part[inside]
-        a = np.clip((pixels[:, 1].astype(np.int32) - 80) * BINS // 96, 0, BINS - 1)
-        b = np.clip((pixels[:, 2].astype(np.int32) - 80) * BINS // 96, 0, BINS - 1)
-        counts = np.bincount(a * BINS + b, minlength=BINS * BINS).astype(np.float32)
+        counts = np.bincount(_bins(pixels), minlength=BINS * BINS).astype(np.float32)
         colour.append(np.sqrt(counts / max(1.0, counts.sum())))
         light.append(pixels[:, 0].mean() / 255 if len(pixels) else 0.5)
     empty = np.zeros(0, np.float32)
     aspect = float((box[3] - box[1]) / max(1.0, float(box[2] - box[0])))
     return Look(np.array(colour), np.array(light, np.float32), empty if embed is None else embed, aspect)
+
+
+def _bins(lab: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The colour bin of LAB pixels [..., 3] uint8."""
+    a = np.clip((lab[..., 1].astype(np.int32) - 80) * BINS // 96, 0, BINS - 1)
+    b = np.clip((lab[..., 2].astype(np.int32) - 80) * BINS // 96, 0, BINS - 1)
+    return a * BINS + b
+
+
+def whose(rgb: U8, a: Look, b: Look) -> NDArray[np.float32]:
+    """Log odds [h, w] that pixels [h, w, 3] uint8 RGB are of `a`'s colours rather than `b`'s."""
+    bins = _bins(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2LAB))
+    shares = [np.square(v.colour).mean(axis=0) + np.float32(0.004) for v in (a, b)]
+    odds: NDArray[np.float32] = np.log(shares[0] / shares[1]).astype(np.float32)
+    return odds[bins]
 
 
 def blend(old: Look | None, new: Look) -> Look:
@@ -58,6 +72,11 @@ def blend(old: Look | None, new: Look) -> Look:
         old.aspect + float(k) * (new.aspect - old.aspect),
         old.count + 1,
     )
+
+
+def colours_only(a: Look) -> Look:
+    """The look without the network's part, to compare with one that was measured without it."""
+    return msgspec.structs.replace(a, embed=np.zeros(0, np.float32))
 
 
 def similarity(a: Look | None, b: Look | None) -> float:

@@ -12,6 +12,9 @@ import numpy as np
 from stream.flow import Flow
 from stream.patch import F32, HALF, U8, Patch
 
+_DIFFERS = 12.0
+"""Grey levels: more than noise and light change between two frames of one thing."""
+
 
 class Past(msgspec.Struct):
     """The last frames of this shot, oldest first: times and flow images. Bounded by `window_us`."""
@@ -39,7 +42,8 @@ def trace_back(past: Past, patch: Patch, from_us: int, size: tuple[int, int]) ->
     for i in range(past.times.index(from_us), 0, -1):
         back = Flow(past.images[i - 1], past.images[i], size)
         forth = Flow(past.images[i], past.images[i - 1], size)
-        if _agreement(back, forth, patch, size) < 0.6:
+        agreement, difference = _agreement(back, forth, patch, past.images[i], past.images[i - 1])
+        if agreement < 0.6 or difference > _DIFFERS:
             break
         patch = back.carry(patch).main_part()
         if patch.area < max(48, 0.2 * start) or patch.area > 2 * start:
@@ -48,16 +52,21 @@ def trace_back(past: Past, patch: Patch, from_us: int, size: tuple[int, int]) ->
     return out
 
 
-def _agreement(back: Flow, forth: Flow, patch: Patch, size: tuple[int, int]) -> float:
-    """Share of the mask whose flow there and back again ends within a pixel and a half of where it began."""
+def _agreement(back: Flow, forth: Flow, patch: Patch, now: U8, before: U8) -> tuple[float, float]:
+    """How well the mask's pixels are found in the frame before.
+
+    The share whose flow there and back again ends within a pixel and a half of where it began, and the mean grey
+    difference between each pixel and the one it is said to come from.
+    """
     h, w = forth.field.shape[:2]
     ys, xs = np.nonzero(patch.prob[::4, ::4] >= HALF)
     if not len(xs):
-        return 0.0
+        return 0.0, 255.0
     fx = np.clip(((xs * 4 + patch.x0) / forth.kx).astype(int), 0, w - 1)
     fy = np.clip(((ys * 4 + patch.y0) / forth.ky).astype(int), 0, h - 1)
     there: F32 = forth.field[fy, fx]
     bx = np.clip(np.rint(fx + there[:, 0]).astype(int), 0, w - 1)
     by = np.clip(np.rint(fy + there[:, 1]).astype(int), 0, h - 1)
     error = np.abs(there + back.field[by, bx]).max(axis=1)
-    return float((error < 1.5).mean())
+    change = np.abs(now[fy, fx].astype(np.int16) - before[by, bx].astype(np.int16))
+    return float((error < 1.5).mean()), float(change.mean())

@@ -13,7 +13,7 @@ from engines.crops import F32
 from engines.reid import ReidNet
 from stream import look as looks
 from stream.associate import Associate
-from stream.entity import Entity
+from stream.entity import Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, ExitReason
 from stream.outline import Outliner
 from stream.overlap import claim, shadow
@@ -40,10 +40,12 @@ class Masklets:
         if view.cut:
             events += self.leave_all(state, "cut", view.scale)
         self._carry(state, view)
+        carried = {e.id: e.patch for e in state.entities if e.patch is not None}
         if view.detections is not None:
             self._associate.step(state, view, view.detections)
         self._redraw.step(state, view)
-        claim([e for e in state.entities if e.patch is not None])
+        drawn = [e for e in state.entities if e.patch is not None]
+        claim(drawn, carried, view.rgb, knows_instances=lambda category: self._outliner.kind(category) == "pose")
         self._settle(state, view)
         events += self._promote(state, view)
         events += self._dismiss(state, view)
@@ -80,7 +82,7 @@ class Masklets:
             if not covered:
                 own = ((dx - camera[0]) / seconds, (dy - camera[1]) / seconds)
                 e.velocity = (0.85 * e.velocity[0] + 0.15 * own[0], 0.85 * e.velocity[1] + 0.15 * own[1])
-                e.travelled += float(np.hypot(dx - camera[0], dy - camera[1]))
+                e.path = (e.path[0] + dx - camera[0], e.path[1] + dy - camera[1])
 
     def _settle(self, state: FollowState, view: View) -> None:
         """Areas, boxes and visibility after everybody has drawn and pixels are shared out."""
@@ -101,7 +103,8 @@ class Masklets:
             tight = e.patch.box()
             if tight is not None and area > 0.6 * e.reference_area:
                 e.box = (0.5 * e.box + 0.5 * tight).astype(np.float32)
-            if view.pts_us - e.looked_us >= self._o.look_every_us or (e.look is None):
+            every = self._o.look_every_us // (3 if e.state == "tentative" else 1)
+            if view.pts_us - e.looked_us >= every or e.look is None:
                 self._look(e, view)
 
     def _look(self, e: Entity, view: View) -> None:
@@ -115,7 +118,9 @@ class Masklets:
         )
         seen = looks.measure(view.rgb, e.patch, embed)
         if seen is not None:
-            e.look, e.looked_us = looks.blend(e.look, seen), view.pts_us
+            better = e.state == "tentative" and e.patch.area > 1.25 * e.look_area
+            e.look, e.looked_us = looks.blend(None if better else e.look, seen), view.pts_us
+            e.look_area = max(e.look_area, float(e.patch.area))
 
     def _why(self, e: Entity, state: FollowState, size: tuple[int, int]) -> ExitReason:
         h, w = size
@@ -128,15 +133,22 @@ class Masklets:
     def _promote(self, state: FollowState, view: View) -> list[Body]:
         """Tentative entities that were seen often enough get their identity: an old one, or a new id."""
         events: list[Body] = []
-        for e in state.entities:
+        for e in list(state.entities):
             if e.state != "tentative" or e.hits < self._o.confirm_hits or e.score < self._o.confirm_score:
                 continue
             if e.look is None or e.patch is None or not self._active(e):
                 continue
-            seen_so_far, first = state.frames.pop(e.id, []), state.first_patches.pop(e.id, None)
+            for hidden in [h for h in state.entities if h.state == "hidden" and same_kind(h.category, e.category)]:
+                if hidden.seen_us < e.first_us:  # it may be the newcomer: let it be asked for
+                    events.append(exited(hidden, hidden.reason, view.scale))
+                    self._reidentifier.put(state.gallery, hidden)
+                    state.entities = [o for o in state.entities if o is not hidden]
             known = self._reidentifier.find(state.gallery, e, view.size)
+            if known is None and e.hits < self._o.confirm_hits + 3 and self._reidentifier.may_know(state.gallery, e):
+                continue  # half out of a hiding place it resembles nobody yet: wait for a better sight
             box = rounded(e.box, view.scale)
             e.state = "visible"
+            seen_so_far, first = state.frames.pop(e.id, []), state.first_patches.pop(e.id, None)
             if known is not None:
                 old, alike = known
                 e.id, e.category, e.expression = old.id, old.category, old.expression
@@ -166,7 +178,7 @@ class Masklets:
         if e.category != "object":
             return True
         diagonal = float(np.hypot(e.box[2] - e.box[0], e.box[3] - e.box[1]))
-        return e.hits >= self._o.object_hits and e.travelled > 0.5 * diagonal
+        return e.hits >= self._o.object_hits and float(np.hypot(*e.path)) > 0.25 * diagonal
 
     def _dismiss(self, state: FollowState, view: View) -> list[Body]:
         """Who has been gone too long leaves; tentative ones nobody confirmed are forgotten."""

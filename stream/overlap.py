@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import cv2
 import numpy as np
 
 from stream.entity import Entity
-from stream.patch import F32, HALF, Patch, intersect, window_of
+from stream.look import whose
+from stream.patch import F32, HALF, U8, Patch, Window, intersect, window_of
 
 
-def claim(entities: list[Entity]) -> None:
-    """Share out pixels that several masks hold: to the surer mask; where both are as sure, to the one in front.
+def claim(
+    entities: list[Entity], carried: dict[int, Patch], rgb: U8, *, knows_instances: Callable[[str], bool]
+) -> None:
+    """Share out pixels that several masks hold, so that each is one entity's.
 
-    People and what they ride overlap too; there the category does not matter, only the evidence per pixel.
+    A network that tells instances apart (the pose network) is believed pixel by pixel; where masks come from networks
+    that only know categories, colours decide and who held the pixel before (`carried`, by flow). Ties go to whoever
+    stands in front. rgb: the frame [H, W, 3].
     """
     for i, a in enumerate(entities):
         for b in entities[i + 1 :]:
@@ -20,14 +28,28 @@ def claim(entities: list[Entity]) -> None:
             shared = intersect(a.patch.window, b.patch.window)
             if shared is None:
                 continue
-            pa, pb = a.patch.on(shared), b.patch.on(shared)
+            pa, pb = a.patch.on(shared).astype(np.float32), b.patch.on(shared).astype(np.float32)
             both = (pa >= HALF) & (pb >= HALF)
             if not both.any():
                 continue
-            a_front = _in_front(a, b)
-            a_wins = pa > pb if not a_front else pa >= pb
+            odds = pa - pb
+            if not (knows_instances(a.category) and knows_instances(b.category)):
+                odds = odds / 4 + _by_colour_and_past(a, b, carried, rgb, shared)
+            a_wins = odds >= 0 if _in_front(a, b) else odds > 0
             a.patch = a.patch.without(both & ~a_wins, shared)
             b.patch = b.patch.without(both & a_wins, shared)
+
+
+def _by_colour_and_past(a: Entity, b: Entity, carried: dict[int, Patch], rgb: U8, window: Window) -> F32:
+    """Levels [h, w] over the window that speak for `a` (above 0) or `b`."""
+    x0, y0, x1, y1 = window
+    before = [carried[e.id].on(window).astype(np.float32) if e.id in carried else None for e in (a, b)]
+    past = np.float32(0.25) * (before[0] - before[1]) if before[0] is not None and before[1] is not None else 0.0
+    if a.look is None or b.look is None:
+        return np.zeros((y1 - y0, x1 - x0), np.float32) + past
+    odds = np.clip(whose(rgb[y0:y1, x0:x1], a.look, b.look) * 32, -96, 96)
+    votes: F32 = cv2.blur(odds, (5, 5)) + past
+    return votes
 
 
 def _in_front(a: Entity, b: Entity) -> bool:

@@ -20,7 +20,7 @@ from stream import detect, motion, recognize, refer, traits
 from stream.background import Background
 from stream.chunk import Chunk, ChunkHeader
 from stream.clip import Clipper
-from stream.entity import Entity, Traits
+from stream.entity import RIGID, Entity, Traits
 from stream.events import (
     Body,
     ChunkDone,
@@ -178,7 +178,9 @@ class Pipeline:
         with watch("masklets"):
             view = View(
                 rgb, pts_us, state.step_us, flow, cut, found, scale,
-                lambda patch, box, others: self._background.sharpen(state.background, patch, box, others, flow, (h, w)),
+                lambda patch, box, others, category: self._background.sharpen(
+                    state.background, patch, box, others, flow, (h, w), rigid=category in RIGID
+                ),
             )  # fmt: skip
             changes = self._masklets.step(state.follow, view)
         with watch("encode"):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 
 from stream import look as looks
-from stream.entity import Entity, Sight, same_kind
+from stream.entity import SOLID, Entity, Sight, same_kind
 from stream.outline import COST, Outline, Outliner
 from stream.overlap import behind, reaches_into
 from stream.patch import F32, Patch, iou, shared_area
@@ -43,8 +42,8 @@ class Redraw:
             e.pose_us = view.pts_us
             if self._believable(e, seen, view, detected=False) and not self._captured(e, seen, state):
                 self._draw(e, state.entities, view, seen, trust=0.85)
-                if kind == "pose" and seen.presence > 0.5:
-                    e.misses = min(e.misses, 2)
+                if kind != "cut" and seen.presence > 0.5:
+                    e.misses = min(e.misses, 2)  # the mask network still sees it, if the detector does not
 
     def take(self, e: Entity, others: list[Entity], view: View, box: F32, proposal: Outline | None) -> None:
         """A detection with this box is the entity: draw it there, unless the mask contradicts what is known."""
@@ -68,7 +67,7 @@ class Redraw:
         if seen.presence < 0.5 or e.look is None or seen.patch.area < 0.15 * e.reference_area:
             return False
         new, old = (looks.measure(view.rgb, p, None) for p in (seen.patch, e.patch))
-        known = msgspec.structs.replace(e.look, embed=np.zeros(0, np.float32))
+        known = looks.colours_only(e.look)
         alike = looks.similarity(new, known)
         return new is not None and alike > 0.6 and (old is None or alike > looks.similarity(old, known) + 0.03)
 
@@ -86,7 +85,11 @@ class Redraw:
     def _draw(self, e: Entity, others: list[Entity], view: View, seen: Outline, *, trust: float) -> None:
         patch = seen.patch
         if view.sharpen is not None and self._outliner.kind(e.category) != "pose":
-            patch = view.sharpen(patch, e.box, [o.patch for o in others if o is not e and o.patch is not None])
+            patch = view.sharpen(
+                patch, e.box, [o.patch for o in others if o is not e and o.patch is not None], e.category
+            )
+        if e.category in SOLID:
+            patch = patch.solid()
         if e.patch is not None and trust < 1:
             known = e.patch.on(patch.window)
             levels = np.float32(trust) * patch.prob + np.float32(1 - trust) * known

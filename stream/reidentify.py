@@ -33,6 +33,13 @@ class Reidentifier:
         gallery.dormant.append(entity)
         del gallery.dormant[: max(0, len(gallery.dormant) - self.size)]
 
+    def may_know(self, gallery: Gallery, newcomer: Entity, *, least: float = 0.42) -> bool:
+        """Whether a better sight of the newcomer might yet show that it is somebody of the gallery."""
+        return any(
+            same_kind(known.category, newcomer.category) and similarity(known.look, newcomer.look) > least
+            for known in gallery.dormant
+        )
+
     def find(self, gallery: Gallery, newcomer: Entity, frame: tuple[int, int]) -> tuple[Entity, float] | None:
         """Who of the gallery the newcomer is, and how similar; None where nobody, or more than one, fits.
 

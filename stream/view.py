@@ -26,7 +26,7 @@ class FollowOptions:
     confirm_hits: int = 2
     confirm_score: float = 0.45
     object_hits: int = 4
-    tentative_us: int = 700_000
+    tentative_us: int = 1_200_000
     object_tentative_us: int = 3_000_000
     hidden_us: int = 500_000
     max_misses: int = 4
@@ -60,8 +60,8 @@ class View:
     detections: Detections | None
     scale: float = 1.0
     """Pixels of the feed's frame in one of the working frame."""
-    sharpen: Callable[[Patch, F32, list[Patch]], Patch] | None = None
-    """Makes a mask (of a box) sharper by the still background, where there is one."""
+    sharpen: Callable[[Patch, F32, list[Patch], str], Patch] | None = None
+    """Makes a mask (of a box and category, among others' masks) sharper by the still background and by motion."""
 
     @property
     def size(self) -> tuple[int, int]:
