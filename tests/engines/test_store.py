@@ -168,7 +168,7 @@ def test_wheel_that_does_not_have_it(tmp_path: Path, index: Path, members: dict[
 
 def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(UserError, match="cannot write the model cache .*; set STREFER_CACHE"):
+    with pytest.raises(UserError, match=r"cannot write the model cache .*; set STREFER_CACHE"):
         Store(tmp_path / "cache").pull(ITEM)
 
 

@@ -1,0 +1,149 @@
+"""The referrer: one entity per singular expression, ambiguity said and not guessed, plurals, rebinding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stream import refer
+from stream.colours import NAMES
+from stream.entity import Traits
+from stream.events import Body, QueryAmbiguous, QueryBound, QueryUnbound
+from stream.refer import ReferState
+
+Scene = dict[int, tuple[str, Traits]]
+
+
+def traits(*, top: str = "grey", x: float = 0.5, height: float = 0.5, speed: float = 0.0) -> Traits:
+    shares = np.zeros(len(NAMES), np.float32)
+    shares[NAMES.index(top)] = 1
+    return Traits(
+        {"whole": shares, "top": shares, "bottom": shares}, x=x, height=height, bottom=0.9, speed=speed, sights=5
+    )
+
+
+def state(*texts: str) -> ReferState:
+    made = ReferState()
+    for i, text in enumerate(texts, 1):
+        refer.add(made, f"q{i}", text)
+    return made
+
+
+def watch(queries: ReferState, scene: Scene, looks: int = 6) -> list[Body]:
+    events: list[Body] = []
+    for _ in range(looks):
+        events += refer.look(queries, scene, set(scene))
+    return events
+
+
+RED, BLUE = ("person", traits(top="red", x=0.2)), ("person", traits(top="blue", x=0.8))
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("the person in red", 1),
+        ("the person in a blue shirt", 2),
+        ("the man on the left", 1),
+        ("the one on the right", 2),
+        ("the dog", 3),
+        ("the moving person", 2),
+        ("the small person", 1),
+    ],
+)
+def test_binds_to_the_one_that_fits(text: str, who: int) -> None:
+    scene: Scene = {
+        1: ("person", traits(top="red", x=0.2, height=0.3)),
+        2: ("person", traits(top="blue", x=0.8, height=0.6, speed=0.5)),
+        3: ("dog", traits(top="brown", height=0.2)),
+    }
+    (event,) = watch(state(text), scene)
+    assert isinstance(event, QueryBound)
+    assert (event.query, event.text, event.entities) == ("q1", text, [who])
+    assert event.score >= refer.LEAST
+    assert event.cues
+
+
+def test_said_once_and_not_at_first_sight() -> None:
+    queries = state("the person in red")
+    assert watch(queries, {1: RED}, refer.PATIENCE - 1) == []
+    assert len(watch(queries, {1: RED}, 1)) == 1
+    assert watch(queries, {1: RED}, 20) == []
+
+
+def test_two_that_fit_alike_are_ambiguous() -> None:
+    twins: Scene = {1: ("dog", traits(top="white")), 2: ("dog", traits(top="white"))}
+    (event,) = watch(state("the white dog"), twins)
+    assert isinstance(event, QueryAmbiguous)
+    assert sorted(event.entities) == [1, 2]
+
+
+def test_words_no_network_can_tell_are_ambiguous() -> None:
+    (event,) = watch(state("the girl"), {1: RED, 2: BLUE})
+    assert isinstance(event, QueryAmbiguous)
+
+
+def test_nobody_fits() -> None:
+    assert watch(state("the cat"), {1: RED, 2: BLUE}) == []
+    assert watch(state("the person in green"), {1: RED, 2: BLUE}) == []
+
+
+def test_a_lone_wrong_candidate_is_verified() -> None:
+    assert watch(state("the person in yellow"), {1: ("person", traits(top="blue"))}) == []
+
+
+def test_plural_binds_all() -> None:
+    (event,) = watch(state("the people"), {1: RED, 2: BLUE, 3: ("dog", traits())})
+    assert isinstance(event, QueryBound)
+    assert sorted(event.entities) == [1, 2]
+
+
+def test_two_queries_get_two_entities() -> None:
+    """Each bare noun alone would be anybody; with the other's better claim out of the way one is left."""
+    events = watch(state("the person in red", "the person in blue"), {1: RED, 2: BLUE})
+    bound = {e.query: e.entities for e in events if isinstance(e, QueryBound)}
+    assert bound == {"q1": [1], "q2": [2]}
+
+
+def test_same_singular_expression_twice_never_shares_an_entity() -> None:
+    events = watch(state("the person in red", "the person in red"), {1: RED, 2: BLUE})
+    bound = [tuple(e.entities) for e in events if isinstance(e, QueryBound)]
+    assert len(bound) == len(set(bound))
+
+
+def test_rebinding_is_told_once() -> None:
+    queries = state("the person in red")
+    faded = ("person", traits(top="orange", x=0.2))
+    first = watch(queries, {1: faded})
+    assert [e.entities for e in first if isinstance(e, QueryBound)] == [[1]]
+    later = watch(queries, {1: ("person", traits(top="green")), 2: ("person", traits(top="red"))}, 40)
+    assert [type(e) for e in later if isinstance(e, QueryUnbound)] == [QueryUnbound]
+    assert [e.entities for e in later if isinstance(e, QueryBound)] == [[2]]
+
+
+def test_binding_outlives_an_absence() -> None:
+    queries = state("the person in red")
+    watch(queries, {1: RED})
+    events: list[Body] = []
+    for _ in range(10):
+        events += refer.look(queries, {2: BLUE}, {1, 2})  # 1 waits in the gallery
+    assert events == []
+
+
+def test_removal_and_new_text() -> None:
+    queries = state("the person in red")
+    watch(queries, {1: RED, 2: BLUE})
+    refer.add(queries, "q1", "the person in blue")
+    assert [e.entities for e in watch(queries, {1: RED, 2: BLUE}) if isinstance(e, QueryBound)] == [[2]]
+    (gone,) = refer.remove(queries, "q1")
+    assert isinstance(gone, QueryUnbound)
+    assert (gone.entities, gone.reason) == ([2], "removed")
+    assert watch(queries, {1: RED}) == []
+
+
+def test_memory_is_bounded_by_who_may_come_back() -> None:
+    queries = state("the person")
+    for i in range(500):
+        refer.look(queries, {i: RED}, {i, i - 1})
+    assert len(queries.queries[0].evidence) <= 2
+    assert len(queries.queries[0].looks) <= 2
