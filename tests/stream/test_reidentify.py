@@ -29,10 +29,11 @@ RED, BLUE, GREEN = (
 )
 
 
-def gone(number: int, look: Look, *, at: tuple[int, int] = (290, 90), seen_us: int = 1_000_000, category: str = "person",
-         reason: str = "edge") -> Entity:  # fmt: skip
+def gone(
+    number: int, look: Look, *, at: tuple[int, int] = (290, 90), seen_us: int = 1_000_000, category: str = "person"
+) -> Entity:
     e = entity(number, disc(*at, 25), category)
-    e.look, e.seen_us, e.reason = look, seen_us, reason  # type: ignore[assignment]
+    e.look, e.seen_us, e.reason = look, seen_us, "edge"
     return e
 
 
