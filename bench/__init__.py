@@ -1,0 +1,1 @@
+"""Benchmarks: each a module that prints one table, with peers and the physical limit in the same run."""

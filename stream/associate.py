@@ -68,7 +68,7 @@ class Associate:
         for i in free_entities:
             e = state.entities[i]
             if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.3:
-                e.misses += 1  # who stands behind somebody cannot be asked to be detected
+                e.misses += 1 + 2 * self._drifted(e, view)  # who stands behind somebody cannot be asked to be detected
         for d in free_found:
             if found.scores[d] >= self._o.new_score and len(state.entities) < self._o.max_entities:
                 self._begin(state, view, found, d, proposals[d])
@@ -140,6 +140,13 @@ class Associate:
             e.category = max(e.votes, key=lambda c: (c != "object", e.votes[c], c))
         e.box = self._whole(e, box, others, view)
         self._redraw.take(e, others, view, e.box, proposal)
+
+    def _drifted(self, e: Entity, view: View) -> bool:
+        """Whether the mask has slipped off: what it covers looks like something else."""
+        if e.patch is None or e.look is None or e.state == "tentative":
+            return False
+        now = looks.measure(view.rgb, e.patch, None)
+        return now is not None and looks.similarity(now, looks.colours_only(e.look)) < 0.6
 
     def _whole(self, e: Entity, box: F32, others: list[Entity], view: View) -> F32:
         """The box of all of it: a rigid thing half of which is behind somebody is as large as it was."""

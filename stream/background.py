@@ -43,14 +43,33 @@ class Background:
         self._now = lab
         free = (np.abs(flow.coarse).max(axis=2) < 0.5).astype(np.uint8)
         for e in entities:
-            x0, y0, x1, y1 = window_of(e.box / np.array([flow.kx * 2, flow.ky * 2] * 2), (h, w), grow=0.12)
-            free[y0:y1, x0:x1] = 0
+            self._keep_out(free, e, flow)
         if state.mean is None or state.seen is None or state.mean.shape != lab.shape:
             state.mean, state.seen = np.zeros(lab.shape, np.uint16), np.zeros((h, w), np.uint8)
+        # What has changed and rests is a new piece of the scene: learnt afresh, not averaged into the old.
+        stale = (free > 0) & (np.abs(lab * np.float32(128) - state.mean).max(axis=2) > 128 * 1.5 * self._differs)
+        state.seen[stale] = 0
         n = state.seen.astype(np.float32) + 1
         step = (lab.astype(np.float32) * 128 - state.mean) / np.minimum(n, _FULL)[..., None]
         state.mean = np.where(free[..., None] > 0, state.mean + step, state.mean).astype(np.uint16)
         state.seen = np.minimum(state.seen + free, _FULL).astype(np.uint8)
+
+    def _keep_out(self, free: U8, e: Entity, flow: Flow) -> None:
+        """Bar an entity's pixels from learning: its whole box while it rests, its mask (and a rim) while it moves."""
+        h, w = free.shape
+        kx, ky = flow.kx * 2, flow.ky * 2
+        window = window_of(e.box / np.array([kx, ky] * 2), (h, w), grow=0.12)
+        moves = e.patch is not None and float(np.hypot(*flow.motion(e.patch))) > 1.5 * kx
+        if e.patch is None or not moves:
+            free[window[1] : window[3], window[0] : window[2]] = 0
+            return
+        x0, y0, x1, y1 = e.patch.window
+        a, b = int(x0 / kx), int(y0 / ky)
+        c, d = min(w, max(a + 1, round(x1 / kx))), min(h, max(b + 1, round(y1 / ky)))
+        small = cv2.resize(e.patch.prob, (c - a, d - b), interpolation=cv2.INTER_AREA) >= HALF // 2
+        padded = np.zeros((h, w), np.uint8)
+        padded[b:d, a:c] = small
+        free[cv2.dilate(padded, np.ones((9, 9), np.uint8)) > 0] = 0
 
     def sharpen(
         self,

@@ -39,6 +39,7 @@ class Masklets:
         events: list[Body] = []
         if view.cut:
             events += self.leave_all(state, "cut", view.scale)
+            self._reidentifier.cut(state.gallery)
         self._carry(state, view)
         carried = {e.id: e.patch for e in state.entities if e.patch is not None}
         if view.detections is not None:
@@ -123,12 +124,15 @@ class Masklets:
             e.look_area = max(e.look_area, float(e.patch.area))
 
     def _why(self, e: Entity, state: FollowState, size: tuple[int, int]) -> ExitReason:
+        hidden_by = shadow(e, state.entities, size)
+        if hidden_by > 0.3:
+            return "occluded"
         h, w = size
         x0, y0, x1, y1 = (float(v) for v in e.box)
         mx, my = 0.02 * w, 0.02 * h
         if x0 < mx or x1 > w - mx or (y0 < my and e.velocity[1] < 0) or (y1 > h - my and e.velocity[1] > 0):
             return "edge"
-        return "occluded" if shadow(e, state.entities, size) > 0.15 else "lost"
+        return "occluded" if hidden_by > 0.15 else "lost"
 
     def _promote(self, state: FollowState, view: View) -> list[Body]:
         """Tentative entities that were seen often enough get their identity: an old one, or a new id."""

@@ -16,11 +16,16 @@ from stream.look import similarity
 
 @dataclass(frozen=True, slots=True)
 class Reidentifier:
-    """threshold: least similarity after an exit. cut_threshold: after a cut, when place says nothing.
+    """threshold: least similarity after an exit; far_threshold: where the way back was too long for the time.
+    cut_threshold, thing_cut_threshold: after a cut, when place says nothing, for people and for the rest, many of which
+    look the same; cut_embed: least cosine of people's re-identification vectors then.
     near_bonus: how much a plausible place adds. margin: lead over the second best. size: most dormant entities."""
 
     threshold: float = 0.62
-    cut_threshold: float = 0.80
+    cut_threshold: float = 0.88
+    thing_cut_threshold: float = 0.97
+    cut_embed: float = 0.6
+    far_threshold: float = 0.95
     near_bonus: float = 0.12
     margin: float = 0.04
     size: int = 64
@@ -53,8 +58,7 @@ class Reidentifier:
                 continue
             alike = similarity(known.look, newcomer.look)
             place = self._place(known, newcomer, frame)
-            least = self.cut_threshold if known.reason == "cut" else self.threshold
-            if alike >= least:
+            if alike >= self._least(known, newcomer, place):
                 scored.append((alike + self.near_bonus * place, alike, known))
         scored.sort(key=lambda s: (-s[0], s[2].id))
         if not scored or (len(scored) > 1 and scored[0][0] - scored[1][0] < self.margin):
@@ -62,6 +66,24 @@ class Reidentifier:
         best = scored[0][2]
         gallery.dormant = [e for e in gallery.dormant if e.id != best.id]
         return best, scored[0][1]
+
+    def cut(self, gallery: Gallery) -> None:
+        """Another shot begins: nobody's last place means anything any more."""
+        for known in gallery.dormant:
+            known.reason = "cut"
+
+    def _least(self, known: Entity, newcomer: Entity, place: float) -> float:
+        """The similarity that is asked for, over 1 where none is enough."""
+        if known.reason != "cut":
+            return self.threshold if place > 0 else self.far_threshold
+        if known.category != "person":
+            return self.thing_cut_threshold
+        if known.look is None or newcomer.look is None:
+            return 2.0
+        if len(known.look.embed) and len(newcomer.look.embed):
+            cosine = float(known.look.embed @ newcomer.look.embed)
+            return self.cut_threshold if cosine >= self.cut_embed else 2.0
+        return self.cut_threshold
 
     def _place(self, known: Entity, newcomer: Entity, frame: tuple[int, int]) -> float:
         """How plausible it is, in [0, 1], that what left there comes back here; 0 after a cut."""
