@@ -1,0 +1,82 @@
+"""What entities are called: as short as tells them apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stream import colours
+from stream.colours import NAMES
+from stream.entity import Traits
+from stream.parse import parse
+from stream.recognize import describe
+
+
+def traits(top: str, bottom: str = "black", x: float = 0.5) -> Traits:
+    shares = {
+        part: np.eye(len(NAMES), dtype=np.float32)[NAMES.index(c)] for part, c in (("top", top), ("bottom", bottom))
+    }
+    return Traits({**shares, "whole": shares["top"]}, x=x, sights=5)
+
+
+Everyone = dict[int, tuple[str, Traits]]
+
+
+@pytest.mark.parametrize(
+    ("everyone", "said"),
+    [
+        ({1: ("dog", traits("white"))}, "the white dog"),
+        ({1: ("person", traits("orange"))}, "the person in an orange top"),
+        ({1: ("person", traits("red")), 2: ("dog", traits("red"))}, "the person in a red top"),
+        ({1: ("person", traits("red")), 2: ("person", traits("blue"))}, "the person in a red top"),
+        ({1: ("person", traits("red")), 2: ("person", traits("red", "blue"))}, "the person in black bottoms"),
+        ({1: ("person", traits("red", x=0.1)), 2: ("person", traits("red", x=0.9))}, "the person on the left"),
+        (
+            {1: ("person", traits("red")), 2: ("person", traits("red", "blue")), 3: ("person", traits("blue"))},
+            "the person in a red top and black bottoms",
+        ),
+        ({1: ("car", traits("grey", x=0.9)), 2: ("car", traits("grey", x=0.5))}, "the car on the right"),
+        ({1: ("object", Traits(sights=3))}, "the object in the middle"),
+    ],
+)
+def test_shortest_that_tells_apart(everyone: Everyone, said: str) -> None:
+    told = describe(1, everyone)
+    assert told.expression == said
+    assert told.noun == everyone[1][0]
+
+
+def test_each_of_many_is_told_from_every_other() -> None:
+    looks = [(t, b, x) for t in ("red", "blue") for b in ("black", "white") for x in (0.1, 0.9)]
+    everyone: Everyone = {i: ("person", traits(*look)) for i, look in enumerate(looks)}
+    said = [describe(i, everyone).expression for i in everyone]
+    assert len(set(said)) == len(looks)
+
+
+def test_what_is_said_can_be_asked() -> None:
+    """An expression of ours, parsed as a query, means the same entity."""
+    told = describe(1, {1: ("person", traits("red", "white")), 2: ("person", traits("red", "blue"))})
+    asked = parse(told.expression)
+    assert asked.category == "person"
+    assert [(a.value, a.part) for a in asked.attributes] == [("white", "bottom")]
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name"),
+    [
+        ((10, 10, 10), "black"), ((128, 128, 128), "grey"), ((245, 245, 245), "white"), ((200, 20, 20), "red"),
+        ((240, 140, 20), "orange"), ((240, 220, 30), "yellow"), ((30, 160, 40), "green"), ((30, 60, 200), "blue"),
+        ((130, 40, 180), "purple"), ((240, 130, 180), "pink"), ((110, 70, 30), "brown"), ((220, 195, 150), "beige"),
+    ],
+)  # fmt: skip
+def test_colour_names(rgb: tuple[int, int, int], name: str) -> None:
+    shares = colours.histogram(np.array([rgb] * 10, np.uint8))
+    assert NAMES[int(shares.argmax())] == name
+    assert shares.sum() == pytest.approx(1)
+    assert colours.likeness(shares, name) == 1
+    assert colours.canonical(name) == name
+
+
+def test_no_pixels_no_colour() -> None:
+    assert colours.histogram(np.zeros((0, 3), np.uint8)).sum() == 0
+    assert colours.canonical("dog") is None
+    assert colours.canonical("silver") == "grey"
