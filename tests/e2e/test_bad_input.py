@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -18,14 +19,15 @@ import pytest
 from stream.cli import main
 from tests.e2e.programs import ROOT
 from tests.media import Recipe, add_sound, make_video
-from tests.running import environment
+from tests.running import environment, model_folder
 
 SCENE = "synthetic:cut?seconds=1&size=160x96&fps=10"
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 
 
 @pytest.fixture
-def strefer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Strefer]:
+def strefer(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Strefer]:
+    monkeypatch.setenv("STREFER_MODELS", str(model_folder()))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield Strefer(tmp_path, capfd)
     for number, handler in handlers.items():
@@ -196,3 +198,19 @@ def test_out_of_another_run(strefer: Strefer, other: tuple[str, ...]) -> None:
     assert "--fresh starts over, or choose another --out" in line
     assert {p.name: p.read_bytes() for p in (strefer.folder / "out").iterdir() if p.is_file()} == before
     assert strefer("annotate", SCENE, "--out", "{0}/out", "--quiet") == (0, []), "the run itself is complete"
+
+
+@pytest.mark.slow
+def test_a_cut_off_video_with_its_index_in_front(strefer: Strefer, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is there of it is annotated, and it is said that the rest is missing."""
+    recipe = Recipe(frames=75, gop=25, container_options={"movflags": "faststart"})
+    whole = make_video(strefer.folder / "whole.mp4", recipe).read_bytes()
+    (strefer.folder / "bad.mp4").write_bytes(whole[: round(len(whole) * 0.6)])
+    code = main(["annotate", str(strefer.folder / "bad.mp4"), "--out", str(strefer.folder / "out")])
+    out, err = capfd.readouterr()
+    assert code == 0
+    assert "Traceback" not in out + err
+    assert "the source broke off before its end" in out
+    summary = json.loads((strefer.folder / "out/summary.json").read_bytes())
+    assert summary["reason"] == "error"
+    assert 25 <= summary["frames"] < 75
