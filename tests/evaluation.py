@@ -92,12 +92,18 @@ def score(scene: Scene, events: Sequence[Event]) -> Score:
     identity = Identity({"PRINT_CONFIG": False}).eval_sequence(data)
     reentries, notes = _reentries(frames)
     return Score(
-        scene.name,
-        _identity_iou(frames),
-        *(float(np.mean(hota[k])) for k in ("HOTA", "DetA", "AssA")),
-        float(identity["IDF1"]), float(clear["MOTA"]), int(clear["IDSW"]), reentries,
-        len({p for f in frames for p in f.predicted}), notes,
-    )  # fmt: skip
+        scene=scene.name,
+        iou=_identity_iou(frames),
+        hota=float(np.mean(hota["HOTA"])),
+        det_a=float(np.mean(hota["DetA"])),
+        ass_a=float(np.mean(hota["AssA"])),
+        idf1=float(identity["IDF1"]),
+        mota=float(clear["MOTA"]),
+        switches=int(clear["IDSW"]),
+        reentries=reentries,
+        identities=len({p for f in frames for p in f.predicted}),
+        notes=notes,
+    )
 
 
 def _trackeval(frames: Sequence[Frame]) -> dict[str, object]:

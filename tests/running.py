@@ -12,6 +12,7 @@ import cv2
 import msgspec
 
 from engines import lite
+from engines.catalogue import find
 from engines.store import Store
 from producers.produce import produce
 from producers.sources import open_sources
@@ -29,7 +30,7 @@ def model_folder() -> Path:
     """The folder of real weights. Fails, does not skip, where one is missing."""
     folder = Path(os.environ.get("STREFER_MODELS") or Path(__file__).parents[2] / "shared/models")
     store = Store(folder, folder)
-    missing = [n for n in lite.NETWORKS if store.locate(lite.find(n)) is None]
+    missing = [n for n in lite.NETWORKS if store.locate(find(n)) is None]
     assert not missing, f"weights missing in {folder}: {missing} (set STREFER_MODELS)"
     return folder
 

@@ -19,8 +19,8 @@ def frames(start: int, end: int, area: int = 100, box: tuple[float, float, float
     return [MaskletFrame(i * STEP, Rle((20, 40), COUNTS), box, area, 0.9) for i in range(start, end)]
 
 
-def masks(entity: int, start: int, end: int, **more: int) -> Masklet:
-    return Masklet(entity=entity, start_us=start * STEP, frames=frames(start, end, **more))
+def masks(entity: int, start: int, end: int) -> Masklet:
+    return Masklet(entity=entity, start_us=start * STEP, frames=frames(start, end))
 
 
 def story(*bodies: Body) -> Story:
