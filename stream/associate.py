@@ -67,7 +67,7 @@ class Associate:
         self._recall(state, view, found, proposals, seen_looks, free_entities, free_found)
         for i in free_entities:
             e = state.entities[i]
-            if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.3:
+            if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.2:
                 e.misses += 1 + 2 * self._drifted(e, view)  # who stands behind somebody cannot be asked to be detected
         for d in free_found:
             if found.scores[d] >= self._o.new_score and len(state.entities) < self._o.max_entities:
@@ -143,8 +143,8 @@ class Associate:
 
     def _drifted(self, e: Entity, view: View) -> bool:
         """Whether the mask has slipped off: what it covers looks like something else."""
-        if e.patch is None or e.look is None or e.state == "tentative":
-            return False
+        if e.patch is None or e.look is None or e.state == "tentative" or self._outliner.kind(e.category) != "pose":
+            return False  # a car half covered does look different; a person's pose network would have said so
         now = looks.measure(view.rgb, e.patch, None)
         return now is not None and looks.similarity(now, looks.colours_only(e.look)) < 0.6
 

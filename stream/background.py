@@ -69,7 +69,7 @@ class Background:
         small = cv2.resize(e.patch.prob, (c - a, d - b), interpolation=cv2.INTER_AREA) >= HALF // 2
         padded = np.zeros((h, w), np.uint8)
         padded[b:d, a:c] = small
-        free[cv2.dilate(padded, np.ones((9, 9), np.uint8)) > 0] = 0
+        free[cv2.dilate(padded, np.ones((5, 5), np.uint8)) > 0] = 0
 
     def sharpen(
         self,
@@ -91,7 +91,7 @@ class Background:
             return patch
         h, w = state.seen.shape
         kx, ky = size[1] / w, size[0] / h
-        window = window_of(box, size, grow=0.06)
+        window = window_of(box, size, grow=0.12)
         x0, y0, x1, y1 = (
             int(window[0] / kx),
             int(window[1] / ky),
@@ -133,6 +133,8 @@ def _moves_along(flow: Flow | None, patch: Patch, field: np.ndarray, *, rigid: b
     if speed < 1.0:
         return np.zeros(field.shape[:2], np.float32)
     along = np.hypot(field[..., 0] - mine[0], field[..., 1] - mine[1]) < 0.4 * speed
+    # Flow spills over a moving thing's edge by a few pixels: keep to what is well inside.
+    along = cv2.erode(along.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE) > 0
     rests = np.hypot(field[..., 0], field[..., 1]) < 0.25 * speed
     gain = 72.0 if rigid else 16.0
     return np.where(along, gain, np.where(rests, -gain / 2, 0.0)).astype(np.float32)

@@ -17,6 +17,7 @@ from engines import deeplab, pose
 from engines.crops import F32, U8, Crop
 from engines.deeplab import SegmentationNet
 from engines.pose import PoseNet
+from stream.entity import SOLID
 from stream.patch import HALF, Patch, to_levels, window_of
 
 COST = {"pose": 2, "segment": 3, "cut": 3}
@@ -78,6 +79,8 @@ class Outliner:
             filled = patch.area / max(1.0, float((box[2] - box[0]) * (box[3] - box[1])))
             if filled > 0.12:
                 return Outline(patch, min(1.0, filled * 2))
+            if prior is not None and prior.area and category not in SOLID:
+                return Outline(prior, 0.2)  # the network lost it for once: what flow carried is better than a guess
         return Outline(_cut_out(rgb, box, window, prior), 0.5)
 
     def _second_opinion(

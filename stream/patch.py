@@ -95,9 +95,9 @@ class Patch(msgspec.Struct, frozen=True):
         return Patch(self.x0 + int(x0), self.y0 + int(y0), np.ascontiguousarray(self.prob[y0:y1, x0:x1]))
 
     def solid(self) -> Patch:
-        """The mask closed: gaps narrower than a tenth of it and holes inside it are filled (a car has none)."""
+        """The mask closed: gaps narrower than a sixth of it and holes inside it are filled (a car has none)."""
         h, w = self.prob.shape
-        k = max(3, min(h, w) // 10 | 1)
+        k = max(3, min(h, w) // 6 | 1)
         framed = cv2.copyMakeBorder(self.mask.astype(np.uint8), k, k, k, k, cv2.BORDER_CONSTANT, value=0)
         closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k)))
         outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

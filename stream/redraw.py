@@ -50,7 +50,7 @@ class Redraw:
         was_hidden = e.patch is None or e.state == "hidden"
         if proposal is None:
             hide = in_front_of(e, others)
-            proposal = self._outliner.outline(view.rgb, box, e.category, e.patch, grow=0.1, hide=hide)
+            proposal = self._outliner.outline(view.rgb, box, e.category, e.patch, grow=0.15, hide=hide)
         if was_hidden or self._believable(e, proposal, view, detected=True):
             self._draw(e, others, view, proposal, trust=1.0 if was_hidden else 0.85)
 
