@@ -18,7 +18,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import msgspec
 import numpy as np
 from rich.console import Console
@@ -32,13 +31,13 @@ from engines.pose import FACTOR
 from engines.store import environment_store
 from producers.produce import produce
 from producers.sources import open_sources
-from stream.annotate import CV_THREADS
 from stream.chunk import Chunk, ChunkHeader, decode_header, encode_header
 from stream.decode.pyav import PyAVDecoder
 from stream.events import ChunkDone
 from stream.log import ANNOTATIONS, CHUNKS, Log, Message
 from stream.log.sqlite import Retention, SqliteLog
 from stream.pipeline import Pipeline
+from stream.runtime import settle
 from stream.worker import GROUP, Worker
 
 FEED = "bench"
@@ -181,7 +180,7 @@ def main() -> None:
     if not clip.is_file():
         raise SystemExit(f"{clip} does not exist: name a clip, or set STREFER_SAMPLES")
     width, height = (int(v) for v in options.size.split("x"))
-    cv2.setNumThreads(CV_THREADS)
+    settle()
     networks = lite.load(store)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
-import cv2
 import msgspec
 
 from engines import lite
@@ -32,13 +31,11 @@ from stream.frames import Frames
 from stream.log import ANNOTATIONS, CHUNKS, QUERIES, Log, Message
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
+from stream.runtime import settle
 from stream.story import Story, read
 from stream.worker import Done, QueryRequest, Worker
 
 RESULTS = ("annotations.jsonl", "overlay.mp4", "report.html", "summary.json")
-CV_THREADS = 2
-"""OpenCV's optical flow depends on its number of threads: fixed, so that every machine gives the same masks."""
-
 Tell = Callable[[str, float, float | None], None]
 """Progress: (what is being done, seconds of video done, seconds in all or None)."""
 
@@ -129,7 +126,7 @@ def annotate(
         done = _former(out, home, ask, fresh=fresh)
         if done is not None:
             return Result(out, done, fresh=False)
-        cv2.setNumThreads(CV_THREADS)
+        settle()
         loaded = networks()
         log = SqliteLog(home)
         try:

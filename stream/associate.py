@@ -13,7 +13,7 @@ from engines.detections import Detections
 from stream import look as looks
 from stream.entity import RIGID, Entity, Look, same_kind
 from stream.outline import Outline, Outliner
-from stream.overlap import reaches_into, shadow
+from stream.overlap import shadow
 from stream.patch import F32, box_iou, iou, shared_area
 from stream.redraw import Redraw
 from stream.view import FollowOptions, FollowState, View
@@ -70,6 +70,8 @@ class Associate:
             if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.2:
                 e.misses += 1 + 2 * self._drifted(e, view)  # who stands behind somebody cannot be asked to be detected
         for d in free_found:
+            if found.categories[d] == "object" and view.pts_us - state.object_us < self._o.object_every_us:
+                continue  # most of what only moves is nothing: try now and then
             if found.scores[d] >= self._o.new_score and len(state.entities) < self._o.max_entities:
                 self._begin(state, view, found, d, proposals[d])
 
@@ -157,10 +159,8 @@ class Associate:
 
     def _begin(self, state: FollowState, view: View, found: Detections, d: int, proposal: Outline | None) -> None:
         box, score, category = found.boxes[d], float(found.scores[d]), found.categories[d]
-        if category == "object" and any(
-            reaches_into(box, e.patch) > 0.15 for e in state.entities if e.patch is not None
-        ):
-            return  # what moves there is followed already
+        if category == "object" and any(_shares(box, e.box) > 0.1 for e in state.entities):
+            return  # what moves there is followed already, or moved by who is
         if self._outliner.kind(category) != "pose" and _fragment(box, category, state.entities):
             return  # half of something whose other half is behind somebody
         if proposal is None:
@@ -180,6 +180,8 @@ class Associate:
         )
         if taken > 0.55 * area:
             return  # a second box of somebody who is followed already
+        if category == "object":
+            state.object_us = view.pts_us
         e = Entity(state.next_tentative, category, "tentative", view.pts_us, view.pts_us, box.copy(), patch, score)
         state.next_tentative -= 1
         e.votes[category] = score
@@ -190,11 +192,10 @@ class Associate:
 
 def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:
     """Whether most of a detection's box lies in that of an entity of its kind."""
-    for e in entities:
-        if not e.live or not same_kind(e.category, category):
-            continue
-        low, high = np.maximum(box[:2], e.box[:2]), np.minimum(box[2:], e.box[2:])
-        both = float(np.prod(np.clip(high - low, 0, None)))
-        if both > 0.6 * float(np.prod(box[2:] - box[:2])):
-            return True
-    return False
+    return any(e.live and same_kind(e.category, category) and _shares(box, e.box) > 0.6 for e in entities)
+
+
+def _shares(box: F32, other: F32) -> float:
+    """Share of `box` that lies in `other`, in [0, 1]."""
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    return float(np.prod(np.clip(high - low, 0, None))) / max(1.0, float(np.prod(box[2:] - box[:2])))

@@ -22,6 +22,7 @@ _TRUSTED = 4
 class BackgroundState(msgspec.Struct):
     mean: np.ndarray | None = None
     """[h, w, 3] uint16, LAB times 128."""
+    turn: bool = False
     seen: np.ndarray | None = None
     """[h, w] uint8: in how many frames the pixel was free, up to 60."""
 
@@ -41,6 +42,9 @@ class Background:
         h, w = flow.coarse.shape[:2]
         lab = cv2.cvtColor(shrink(rgb, (w, h)), cv2.COLOR_RGB2LAB)
         self._now = lab
+        state.turn = not state.turn
+        if state.mean is not None and state.turn:
+            return  # every second frame is enough to learn what stands still
         free = (np.abs(flow.coarse).max(axis=2) < 0.5).astype(np.uint8)
         for e in entities:
             self._keep_out(free, e, flow)

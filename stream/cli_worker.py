@@ -25,19 +25,17 @@ def worker(folder: Path, group: str, drain: bool) -> None:
     Start as many as the machine holds: each feed is one worker's at a time. A worker may be killed at any moment;
     another, or the same one started again, goes on without losing or doubling an event.
     """
-    import cv2
-
     from engines import lite
     from engines.store import environment_store
     from producers.cli import stop_on_signals
-    from stream.annotate import CV_THREADS
     from stream.decode.pyav import PyAVDecoder
     from stream.log import CHUNKS
     from stream.log.sqlite import SqliteLog
     from stream.pipeline import Pipeline
+    from stream.runtime import settle
     from stream.worker import Done, Worker
 
-    cv2.setNumThreads(CV_THREADS)
+    settle()
     networks = lite.load(environment_store())
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)

@@ -117,6 +117,8 @@ class Entity(msgspec.Struct):
     """What it was last called in an event."""
     pose_us: int = -1
     """When a mask network last looked."""
+    asked_us: int = -1_000_000
+    """When a second network was last asked."""
     traits: Traits = msgspec.field(default_factory=Traits)
 
     @property

@@ -24,6 +24,7 @@ COST = {"pose": 2, "segment": 3, "cut": 3}
 """What an outline costs, in units of about 4 ms on two cores: an eighth of a frame's time at 30 frames/s."""
 
 _GRABCUT_SIDE = 72
+"""Pixels of the longer side at which GrabCut works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +50,34 @@ class Outliner:
         return "segment" if self._segment is not None and category in deeplab.CATEGORIES else "cut"
 
     def outline(
-        self, rgb: U8, box: F32, category: str, prior: Patch | None, *, grow: float, hide: Sequence[Patch] = ()
+        self,
+        rgb: U8,
+        box: F32,
+        category: str,
+        prior: Patch | None,
+        *,
+        grow: float,
+        hide: Sequence[Patch] = (),
+        second_opinion: bool = True,
     ) -> Outline:
         """The mask of what `box` (xyxy) holds, inside the box grown by `grow` of its size on each side.
 
         prior: where the entity's mask is thought to be (carried by flow), None for a new one.
         hide: masks of others in front of it, painted over so that the network does not draw them instead.
+        second_opinion: whether a second network is asked where the pose network is not sure.
         """
         window = window_of(box, rgb.shape[:2], grow=grow + (0.25 if hide else 0.0))
         kind = self.kind(category)
-        if hide and kind == "pose":
-            rgb = _painted_over(rgb, box, hide)
         if kind == "pose" and self._pose is not None:
             # Behind others the box is a guess: a wider crop finds the rest of the body.
-            seen = self._pose.run(rgb, Crop.around(box, factor=pose.FACTOR * (1.3 if hide else 1.0)))
+            crop = Crop.around(box, factor=pose.FACTOR * (1.3 if hide else 1.0))
+            image = crop.cut(rgb, pose.SIZE)
+            if hide:
+                image = _painted_over(image, crop.cut(_union(hide, rgb.shape[:2]), pose.SIZE))
+            seen = self._pose.run(image, crop)
             levels = seen.crop.uncut(to_levels(seen.logits), window, border=0)
-            if seen.presence < 0.5 and self._segment is not None:
-                levels = self._second_opinion(rgb, box, levels, window, prior)
+            if seen.presence < 0.5:
+                levels = self._doubted(rgb, box, levels, window, prior, ask=second_opinion)
             patch = Patch(window[0], window[1], levels)
             for other in hide:
                 patch = patch.without(other.mask, other.window)
@@ -83,41 +95,44 @@ class Outliner:
                 return Outline(prior, 0.2)  # the network lost it for once: what flow carried is better than a guess
         return Outline(_cut_out(rgb, box, window, prior), 0.5)
 
-    def _second_opinion(
-        self, rgb: U8, box: F32, levels: U8, window: tuple[int, int, int, int], prior: Patch | None
+    def _doubted(
+        self, rgb: U8, box: F32, levels: U8, window: tuple[int, int, int, int], prior: Patch | None, *, ask: bool
     ) -> U8:
-        """Where the pose network sees no person (a back, a crouch), DeepLab and the carried mask have a say."""
-        assert self._segment is not None
-        crop = Crop.around(box, factor=deeplab.FACTOR)
-        other = crop.uncut(to_levels(self._segment.logits(rgb, crop, "person")), window, border=0)
-        votes = levels.astype(np.int16) + other - 2 * HALF
+        """Where the pose network sees no person (a back, a crouch), the carried mask and DeepLab have a say."""
+        votes = levels.astype(np.int16) - HALF
+        if self._segment is not None and ask:
+            crop = Crop.around(box, factor=deeplab.FACTOR)
+            votes += crop.uncut(to_levels(self._segment.logits(rgb, crop, "person")), window, border=0)
+            votes -= HALF
         if prior is not None:
             known = prior.on(window).astype(np.int16)
-            votes += np.where(known > 0, known - HALF, -HALF // 2) // 2
+            votes += np.where(known > 0, known - HALF, -HALF // 2) // (2 if ask else 1)
         agreed: U8 = np.clip(votes + HALF, 0, 255).astype(np.uint8)
         return agreed
 
 
-def _painted_over(rgb: U8, box: F32, hide: Sequence[Patch]) -> U8:
-    """The frame with the others' masks (a little wider) filled with the colour of what surrounds them."""
-    out = rgb.copy()
-    window = window_of(box, (rgb.shape[0], rgb.shape[1]), grow=0.3)
-    x0, y0, x1, y1 = window
-    covered = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    for patch in hide:
-        covered |= (patch.on(window) >= HALF // 2).astype(np.uint8)
-    covered = cv2.dilate(covered, np.ones((5, 5), np.uint8))
-    region = out[y0:y1, x0:x1]
-    if covered.all():
-        return out
-    free = (1 - covered).astype(np.float32)
-    k = max(8, min(region.shape[:2]) // 4)
+def _painted_over(image: U8, covered: U8) -> U8:
+    """A crop [S, S, 3] with what others cover ([S, S], 1 where they do, a little widened) filled from its surroundings."""
+    covered = cv2.dilate(covered, np.ones((3, 3), np.uint8))
+    if not covered.any() or covered.all():
+        return image
+    k = image.shape[0] // 5
     # Mean colour of the free pixels near by: a blur of the picture over a blur of what is free.
+    free = (1 - covered).astype(np.float32)
     weight = cv2.blur(free, (k, k))
-    near = cv2.blur(region.astype(np.float32) * free[..., None], (k, k)) / np.maximum(weight, 1e-3)[..., None]
-    mean = region[covered == 0].mean(axis=0)
-    fill = np.where(weight[..., None] > 0.02, near, mean)
-    region[covered > 0] = fill[covered > 0].astype(np.uint8)
+    near = cv2.blur(image * free[..., None], (k, k)) / np.maximum(weight, 1e-3)[..., None]
+    fill = np.where(weight[..., None] > 0.02, near, image[covered == 0].mean(axis=0))
+    out = image.copy()
+    out[covered > 0] = fill[covered > 0].astype(np.uint8)
+    return out
+
+
+def _union(patches: Sequence[Patch], size: tuple[int, ...]) -> U8:
+    """[H, W] uint8, 1 where any of the masks is (or nearly is)."""
+    out = np.zeros((int(size[0]), int(size[1])), np.uint8)
+    for patch in patches:
+        x0, y0, x1, y1 = patch.window
+        out[y0:y1, x0:x1] |= (patch.prob >= HALF // 2).astype(np.uint8)
     return out
 
 

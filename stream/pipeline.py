@@ -1,4 +1,7 @@
-"""The pipeline: one chunk in, its annotation events out. Read `Pipeline._frame` top to bottom to follow one frame.
+"""The pipeline: one chunk in, its annotation events out. To follow one frame read `_scan`, then `_follow`.
+
+Decoding, `_scan` and `_follow` run side by side in three threads, a few frames apart, each in frame order; the events
+are the same as if one thread did it all.
 
 Causal (a frame's masks depend on it and earlier frames only, but for the declared look-back), deterministic, bounded.
 """
@@ -14,6 +17,7 @@ import cv2
 import numpy as np
 
 from engines.crops import U8, shrink
+from engines.detections import Detections
 from engines.lite import Lite
 from kernels import rle
 from stream import detect, motion, recognize, refer, traits
@@ -61,6 +65,24 @@ class Options:
     detect_every_us: int = 166_000
     look_back_us: int = 2_000_000
     follow: FollowOptions = field(default_factory=FollowOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One frame after the first half: the full and the working frame, its small and grey images, and what was found."""
+
+    full: U8
+    rgb: U8
+    scale: float
+    small: U8
+    image: U8
+    pts_us: int
+    step_us: int
+    flow: Flow | None
+    cut: bool
+    found: Detections | None
+    segment: int
+    events: list[Body]
 
 
 class Stopwatch:
@@ -119,8 +141,8 @@ class Pipeline:
             events.append(self.start(chunk.header))
         state.past.window_us = self._o.look_back_us
         count = 0
-        for rgb, pts_us in _timed(prefetch(decoder.decode(chunk)), watch):
-            events += self._frame(state, rgb, pts_us, watch)
+        for scan in prefetch(self._scan(state, _timed(prefetch(decoder.decode(chunk)), watch), watch)):
+            events += self._follow(state, scan, watch)
             count += 1
         events += self._send(state, chunk.header.start_us)
         events.append(
@@ -150,52 +172,61 @@ class Pipeline:
         state.started = False
         return [*events, body]
 
-    def _frame(self, state: FeedState, full: U8, pts_us: int, watch: Stopwatch) -> list[Body]:
-        """One frame through every stage."""
-        rgb, scale = _work(full)
-        h, w = rgb.shape[:2]
-        with watch("clip"):
-            small = small_image(rgb)
-            cut, events = self._clip.step(state.clip, small, pts_us)
-        cut = cut or state.size not in ((0, 0), (h, w))
-        with watch("flow"):
-            image = flow_image(small)
-            if cut:
-                state.past.clear()
-            before = state.past.images[-1] if state.past.images else None
-            state.step_us = max(1, pts_us - state.last_us) if state.last_us >= 0 else state.step_us
-            flow = Flow(image, before, (h, w)) if before is not None else None
-            state.past.add(pts_us, image)
-        with watch("motion"):
-            self._motion.step(state.motion, flow, state.step_us)
-            self._background.step(state.background, small, flow, state.follow.entities)
-        found = None
-        with watch("detect"):
+    def _scan(self, state: FeedState, frames: Iterable[tuple[U8, int]], watch: Stopwatch) -> Iterator[Scan]:
+        """The first half of every frame: what needs nothing of the entities. It runs ahead in a thread of its own and
+        alone touches `state.clip`, `state.motion` and `state.detected_us`."""
+        before = state.past.images[-1] if state.past.images else None
+        last_us, step_us, size = state.last_us, state.step_us, state.size
+        for full, pts_us in frames:
+            rgb, scale = _work(full)
+            h, w = rgb.shape[:2]
+            with watch("clip"):
+                small = small_image(rgb)
+                cut, events = self._clip.step(state.clip, small, pts_us)
+                cut = cut or size not in ((0, 0), (h, w))
+            with watch("flow"):
+                image = flow_image(small)
+                step_us = max(1, pts_us - last_us) if last_us >= 0 else step_us
+                flow = Flow(image, before, (h, w)) if before is not None and not cut else None
+            with watch("motion"):
+                self._motion.step(state.motion, flow, step_us)
+            found = None
             if cut or detect.is_due(pts_us, state.detected_us, self._o.detect_every_us):
-                moving = self._motion.detect(state.motion, (h, w))
-                found = detect.merge(motion.corroborate(self._detect.look(rgb), moving), moving)
-                state.detected_us = pts_us
+                with watch("detect"):
+                    moving = self._motion.detect(state.motion, (h, w))
+                    found = detect.merge(motion.corroborate(self._detect.look(rgb), moving), moving)
+                    state.detected_us = pts_us
+            before, last_us, size = image, pts_us, (h, w)
+            yield Scan(full, rgb, scale, small, image, pts_us, step_us, flow, cut, found, state.clip.segment, events)
+
+    def _follow(self, state: FeedState, scan: Scan, watch: Stopwatch) -> list[Body]:
+        """The second half: entities, their masks, and what is told of them."""
+        size, full = scan.rgb.shape[:2], scan.full.shape[:2]
+        if scan.cut:
+            state.past.clear()
+        state.past.add(scan.pts_us, scan.image)
+        with watch("background"):
+            self._background.step(state.background, scan.small, scan.flow, state.follow.entities)
         with watch("masklets"):
             view = View(
-                rgb, pts_us, state.step_us, flow, cut, found, scale,
+                scan.rgb, scan.pts_us, scan.step_us, scan.flow, scan.cut, scan.found, scan.scale,
                 lambda patch, box, others, category: self._background.sharpen(
-                    state.background, patch, box, others, flow, (h, w), rigid=category in RIGID
+                    state.background, patch, box, others, scan.flow, size, rigid=category in RIGID
                 ),
             )  # fmt: skip
             changes = self._masklets.step(state.follow, view)
         with watch("encode"):
             for e in state.follow.entities:
                 if e.patch is not None:
-                    frame = _frame_of(e, e.patch, pts_us, full.shape[:2], scale)
+                    frame = _frame_of(e, e.patch, scan.pts_us, full, scan.scale)
                     state.follow.frames.setdefault(e.id, []).append(frame)
+        state.size, state.scale, state.last_us, state.step_us = size, scan.scale, scan.pts_us, scan.step_us
         with watch("lookback"):
             for body in changes:
                 if isinstance(body, EntityAppeared):
-                    self._look_back(state, body.entity, body.at_us, full.shape[:2], scale)
+                    self._look_back(state, body.entity, body.at_us, full, scan.scale)
         with watch("describe"):
-            events += self._tell(state, changes, view, looked=found is not None)
-        state.size, state.scale, state.last_us = (h, w), scale, pts_us
-        return events
+            return scan.events + self._tell(state, changes, view, scan)
 
     def _look_back(self, state: FeedState, entity: int, first_us: int, size: tuple[int, int], scale: float) -> None:
         """Add masks from before the first detection; they are the oldest of the entity's unsent frames."""
@@ -209,9 +240,9 @@ class Pipeline:
                     patch = patch.without(other.patch.mask, other.patch.window)
             state.follow.frames.setdefault(entity, []).insert(0, _frame_of(e, patch, pts_us, size, scale))
 
-    def _tell(self, state: FeedState, changes: list[Body], view: View, *, looked: bool) -> list[Body]:
+    def _tell(self, state: FeedState, changes: list[Body], view: View, scan: Scan) -> list[Body]:
         """Traits, descriptions, queries and actions; the slow thinking, done when the detector looked."""
-        events = list(changes)
+        events, looked = list(changes), scan.found is not None
         for body in changes:
             if isinstance(body, EntityExited):
                 events += self._transcribe.close(state.transcribe, body.entity)
@@ -223,7 +254,7 @@ class Pipeline:
             if looked:
                 marks = next((s.landmarks for s in reversed(e.sights) if s.pts_us == view.pts_us), None)
                 traits.observe(e.traits, e, view.rgb, marks)
-                events += self._transcribe.step(state.transcribe, e, view.pts_us, state.clip.segment)
+                events += self._transcribe.step(state.transcribe, e, view.pts_us, scan.segment)
         if looked:
             everyone = {e.id: (e.category, e.traits) for e in live}
             for e in live:

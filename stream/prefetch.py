@@ -18,7 +18,7 @@ class _Failed:
 _END = object()
 
 
-def prefetch(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
+def prefetch(items: Iterable[T], *, depth: int = 4) -> Iterator[T]:
     """The same items in the same order, made in a thread at most `depth` ahead. An exception comes out where it was
     raised; a reader that stops early stops the thread."""
     ready: queue.Queue[object] = queue.Queue(depth)

@@ -20,11 +20,13 @@ class Redraw:
 
     def step(self, state: FollowState, view: View) -> None:
         """Let the mask networks look again, longest unseen first, as far as this frame's budget goes."""
-        budget = self._o.budget
+        # What a frame leaves over the next may spend, so that an odd budget is not lost.
+        budget = state.credit = min(state.credit + self._o.budget, 2 * self._o.budget)
         for e in sorted(state.entities, key=lambda e: (e.pose_us, e.id)):
             kind = self._outliner.kind(e.category)
             if e.patch is None or e.pose_us == view.pts_us or e.category == "object":
-                budget -= COST[kind] if e.pose_us == view.pts_us else 0
+                spent = COST[kind] if e.pose_us == view.pts_us else 0  # a detection had it drawn already
+                budget, state.credit = budget - spent, state.credit - spent
                 continue
             wait = {"pose": 0, "segment": 2, "cut": 8}[kind] * view.step_us
             if COST[kind] > budget or view.pts_us - e.pose_us < wait:
@@ -33,13 +35,22 @@ class Redraw:
             if tight is None:
                 continue
             budget -= COST[kind]
+            state.credit -= COST[kind]
             whole = e.patch.area > 0.7 * e.reference_area
             # Half hidden, its tight box says where the rest shows, not where it is: keep to the whole box then.
             box = 0.5 * tight + 0.5 * e.box if whole else e.box
+            ask = view.pts_us - e.asked_us >= self._o.ask_every_us
             seen = self._outliner.outline(
-                view.rgb, box.astype(np.float32), e.category, e.patch, grow=0.15, hide=in_front_of(e, state.entities)
+                view.rgb,
+                box.astype(np.float32),
+                e.category,
+                e.patch,
+                grow=0.15,
+                hide=in_front_of(e, state.entities),
+                second_opinion=ask,
             )
             e.pose_us = view.pts_us
+            e.asked_us = view.pts_us if ask and seen.presence < 0.5 else e.asked_us
             if self._believable(e, seen, view, detected=False) and not self._captured(e, seen, state):
                 self._draw(e, state.entities, view, seen, trust=0.85)
                 if kind != "cut" and seen.presence > 0.5:

@@ -19,18 +19,20 @@ from stream.patch import Patch
 class FollowOptions:
     """Thresholds of following. Times in microseconds, the budget a frame in units of outline.COST."""
 
-    budget: int = 4
+    budget: int = 3
+    ask_every_us: int = 90_000
     new_score: float = 0.4
     sure_score: float = 0.72
     weak_score: float = 0.1
     confirm_hits: int = 2
     confirm_score: float = 0.45
     object_hits: int = 4
+    object_every_us: int = 500_000
     tentative_us: int = 1_200_000
     object_tentative_us: int = 3_000_000
     hidden_us: int = 500_000
     max_misses: int = 4
-    look_every_us: int = 500_000
+    look_every_us: int = 1_000_000
     max_entities: int = 32
 
 
@@ -41,6 +43,10 @@ class FollowState(msgspec.Struct):
     gallery: Gallery = msgspec.field(default_factory=Gallery)
     next_id: int = 1
     next_tentative: int = -1
+    object_us: int = -1_000_000
+    """When something that only moves last began to be followed."""
+    credit: int = 0
+    """Budget that former frames left over."""
     first_patches: dict[int, Patch] = msgspec.field(default_factory=dict)
     """The first mask of each tentative entity, from which a confirmed one is followed back."""
     frames: dict[int, list[MaskletFrame]] = msgspec.field(default_factory=dict)

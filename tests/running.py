@@ -8,7 +8,6 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-import cv2
 import msgspec
 
 from engines import lite
@@ -21,9 +20,8 @@ from stream.events import Event, Masklet, MaskletFrame, MaskletRevised, decode_m
 from stream.log import ANNOTATIONS, CHUNKS, QUERIES, Log, Message
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Options, Pipeline
+from stream.runtime import settle
 from stream.worker import GROUP, QueryRequest, Worker
-
-CV_THREADS = 2
 
 
 def model_folder() -> Path:
@@ -55,7 +53,7 @@ def post_queries(log: Log, feed: str, queries: Sequence[str]) -> None:
 
 def work(log: Log, options: Options | None = None) -> None:
     """One worker over the log until nothing is left to do."""
-    cv2.setNumThreads(CV_THREADS)
+    settle()
     with closing(Worker(log, Pipeline(networks(), options), PyAVDecoder())) as worker:
         worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
 
