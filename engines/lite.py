@@ -64,7 +64,7 @@ def load(store: Store, *, threads: int = 2, without: frozenset[str] = frozenset(
             missing.append(f"{name} is not here ({item.about}): strefer models pull {name}")
             return None
         try:
-            loaded = _open(path, threads)
+            loaded = _open(path, 1 if item.role == "detect" else threads)
         except UserError as e:
             missing.append(str(e))
             return None

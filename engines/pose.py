@@ -39,7 +39,11 @@ class PoseNet:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def run(self, image: U8, crop: Crop) -> Pose:
+    def run(self, rgb: U8, crop: Crop) -> Pose:
+        """The person at the centre of `crop` of one frame [H, W, 3] uint8 RGB."""
+        return self.see(crop.cut(rgb, SIZE), crop)
+
+    def see(self, image: U8, crop: Crop) -> Pose:
         """The person at the centre of `image`, [256, 256, 3] uint8 RGB: what `crop.cut(frame, SIZE)` gave."""
         x = image.astype(np.float32)
         x *= np.float32(1 / 255)

@@ -74,7 +74,7 @@ class Outliner:
             image = crop.cut(rgb, pose.SIZE)
             if hide:
                 image = _painted_over(image, crop.cut(_union(hide, rgb.shape[:2]), pose.SIZE))
-            seen = self._pose.run(image, crop)
+            seen = self._pose.see(image, crop)
             levels = seen.crop.uncut(to_levels(seen.logits), window, border=0)
             if seen.presence < 0.5:
                 levels = self._doubted(rgb, box, levels, window, prior, ask=second_opinion)

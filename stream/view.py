@@ -20,7 +20,7 @@ class FollowOptions:
     """Thresholds of following. Times in microseconds, the budget a frame in units of outline.COST."""
 
     budget: int = 3
-    ask_every_us: int = 90_000
+    ask_every_us: int = 130_000
     new_score: float = 0.4
     sure_score: float = 0.72
     weak_score: float = 0.1
