@@ -44,7 +44,6 @@ class Crop:
     def cut(self, rgb: U8, size: int) -> U8:
         """The crop as [size, size, 3] uint8; outside the frame its content is reflected."""
         k = self.side / size
-        # A far larger side than `size` is first brought near by area, or bilinear sampling would alias.
         m = np.array([[k, 0, self.cx - self.side / 2 + k / 2 - 0.5], [0, k, self.cy - self.side / 2 + k / 2 - 0.5]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(rgb, m, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[no-any-return]

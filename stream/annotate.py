@@ -155,7 +155,8 @@ def _run(
 
     thread = threading.Thread(target=run, name="producer", daemon=True)
     thread.start()
-    worker = Worker(log, Pipeline(networks), PyAVDecoder())
+    # The folder's lock says that no other worker lives: a killed one's lease need not be waited for long.
+    worker = Worker(log, Pipeline(networks), PyAVDecoder(), session_s=3.0)
 
     def finished(done: Done | None) -> bool:
         if done is not None:

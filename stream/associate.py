@@ -85,7 +85,7 @@ class Associate:
         free_entities: list[int],
         free_found: list[int],
     ) -> None:
-        """Third round: what nobody's place explains may be somebody who was covered and comes out elsewhere: by look."""
+        """Third round: what no place explains may be somebody who was covered and comes out elsewhere: by look."""
         for d in [d for d in free_found if found.scores[d] >= self._o.new_score]:
             proposal = proposals[d]
             if proposal is None:

@@ -89,7 +89,7 @@ class Background:
         """The patch with limbs it missed and without halos, as far as the background behind is known.
 
         Only what moves is added: where something stood when the background was learnt and has left, the wall behind
-        differs from what was learnt, but it rests. rigid: the thing moves as one piece (a car), so what moves along is it.
+        differs from what was learnt, but it rests. rigid: the thing moves as one piece, so what moves along is it.
         """
         if state.mean is None or state.seen is None or self._now is None or not patch.area:
             return patch

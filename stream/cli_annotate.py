@@ -87,7 +87,8 @@ def _one(
             bar.update(task, description=what, total=total_s, completed=done_s, done=f"{done_s:.1f}{of} s of video")
 
         return run(
-            [source], out, feed=feed_name(source.name), networks=lambda: lite.load(environment_store()), queries=queries,
+            [source], out, feed=feed_name(source.name), networks=lambda: lite.load(environment_store()),
+            queries=queries,
             max_chunk_s=max_chunk_s, live_chunk_s=live_chunk_s, fresh=fresh, tell=tell, stop=stop,
         )  # fmt: skip
 

@@ -18,8 +18,10 @@ Examples:
     "--log", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="The log's folder."
 )
 @click.option("--group", default="strefer", show_default=True, help="Consumer group: its workers share the feeds.")
+@click.option("--keep-gb", type=click.FloatRange(min=0.1), default=20.0, show_default=True, metavar="GB",
+              help="Finished chunks beyond this are deleted, oldest first; events are kept.")  # fmt: skip
 @click.option("--drain", is_flag=True, help="Stop when every message is done.")
-def worker(folder: Path, group: str, drain: bool) -> None:
+def worker(folder: Path, group: str, keep_gb: float, drain: bool) -> None:
     """Follow the feeds of a log: chunks in, annotation events out.
 
     Start as many as the machine holds: each feed is one worker's at a time. A worker may be killed at any moment;
@@ -30,16 +32,16 @@ def worker(folder: Path, group: str, drain: bool) -> None:
     from producers.cli import stop_on_signals
     from stream.decode.pyav import PyAVDecoder
     from stream.log import CHUNKS
-    from stream.log.sqlite import SqliteLog
+    from stream.log.sqlite import Retention, SqliteLog
     from stream.pipeline import Pipeline
     from stream.runtime import settle
     from stream.worker import Done, Worker
 
+    log = SqliteLog(folder, retain={CHUNKS: Retention(keep_bytes=round(keep_gb * 1e9))})
     settle()
     networks = lite.load(environment_store())
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
-    log = SqliteLog(folder)
     stop = stop_on_signals()
     one = Worker(log, Pipeline(networks), PyAVDecoder(), group=group)
 

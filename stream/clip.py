@@ -23,6 +23,8 @@ class ClipState(msgspec.Struct):
     """Content scores of the last few frames of this segment."""
     image: np.ndarray | None = None
     """Last frame, small, [h, w, 3] uint8 BGR."""
+    before: np.ndarray | None = None
+    """The last picture before the last cut, by which a flash is known."""
     anchor: np.ndarray | None = None
     """Slow colour histogram of the segment, for drift."""
 
@@ -53,9 +55,11 @@ class Clipper:
         drift: float = 0.55,
         shortest_us: int = 500_000,
         longest_us: int = 30_000_000,
+        flash_us: int = 300_000,
     ) -> None:
         self._threshold, self._ratio, self._floor = threshold, adaptive_ratio, adaptive_floor
         self._drift, self._shortest_us, self._longest_us = drift, shortest_us, longest_us
+        self._flash_us = flash_us
         self._score = _Score()
 
     def step(self, state: ClipState, rgb: U8, pts_us: int) -> tuple[bool, list[Body]]:
@@ -73,13 +77,22 @@ class Clipper:
         usual = float(np.mean(state.scores)) if state.scores else 0.0
         stands_out = score >= self._floor and score >= self._ratio * max(usual, 1.0)
         # In a shot of strong motion a high score alone is no cut: it must stand out there too, if less.
+        flashed = (
+            state.before is not None
+            and pts_us - state.start_us < self._flash_us
+            and state.before.shape == image.shape
+            and self._score.between(state.before, image) < self._floor
+        )
         cut = stands_out or (score >= self._threshold and score >= 1.7 * usual)
         long_enough = pts_us - state.start_us >= self._shortest_us
         events = []
-        if cut and not long_enough:
+        if cut and flashed:
+            cut = False  # the picture of before the flash is back
+        elif cut and not long_enough:
             cut = score >= 2 * self._threshold  # a flash or a very short shot: only the plainest change counts
         state.scores = [*state.scores, score][-_WINDOW:]
         if cut:
+            state.before = state.image
             events = self._turn(state, pts_us, "cut")
         elif long_enough and pts_us - state.start_us >= self._longest_us:
             events = self._turn(state, pts_us, "length")

@@ -16,9 +16,11 @@ _SYNONYMS = {
     "tan": "beige", "cream": "beige", "khaki": "beige", "light": "white", "teal": "green", "olive": "green",
 }  # fmt: skip
 _ALIKE = {
-    ("grey", "white"): 0.5, ("grey", "black"): 0.5, ("red", "orange"): 0.5, ("red", "pink"): 0.5, ("brown", "orange"): 0.5,
+    ("grey", "white"): 0.5, ("grey", "black"): 0.5, ("red", "orange"): 0.5, ("red", "pink"): 0.5,
+    ("brown", "orange"): 0.5,
     ("brown", "beige"): 0.5, ("beige", "white"): 0.5, ("beige", "yellow"): 0.4, ("yellow", "orange"): 0.4,
-    ("purple", "pink"): 0.5, ("purple", "blue"): 0.5, ("blue", "black"): 0.3, ("blue", "grey"): 0.3, ("brown", "red"): 0.4,
+    ("purple", "pink"): 0.5, ("purple", "blue"): 0.5, ("blue", "black"): 0.3, ("blue", "grey"): 0.3,
+    ("brown", "red"): 0.4,
     ("brown", "black"): 0.3, ("grey", "beige"): 0.4, ("green", "grey"): 0.2, ("pink", "beige"): 0.3,
 }  # fmt: skip
 

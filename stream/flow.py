@@ -27,7 +27,7 @@ def flow_image(small: U8) -> U8:
 class Flow:
     """For every pixel of frame `to` where it was in frame `come`: [h, w, 2] float32 at the flow image's size."""
 
-    def __init__(self, to: U8, come: U8, size: tuple[int, int], *, preset: int = cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST):
+    def __init__(self, to: U8, come: U8, size: tuple[int, int], *, preset: int = cv2.DISOPTICAL_FLOW_PRESET_FAST):
         self.field: F32 = cv2.DISOpticalFlow_create(preset).calc(to, come, None)  # type: ignore[attr-defined]
         self._size = size
         self.coarse: F32 = np.ascontiguousarray(self.field[::2, ::2])

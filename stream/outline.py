@@ -112,7 +112,7 @@ class Outliner:
 
 
 def _painted_over(image: U8, covered: U8) -> U8:
-    """A crop [S, S, 3] with what others cover ([S, S], 1 where they do, a little widened) filled from its surroundings."""
+    """A crop [S, S, 3] with what others cover ([S, S], 1 where they do) filled from its surroundings."""
     covered = cv2.dilate(covered, np.ones((3, 3), np.uint8))
     if not covered.any() or covered.all():
         return image

@@ -264,7 +264,7 @@ class Pipeline:
         return events
 
     def _describe(self, e: Entity, everyone: dict[int, tuple[str, Traits]]) -> list[Body]:
-        """Say what to call an entity once it was seen a few times, and again only when its words have changed for good."""
+        """Say what to call an entity once it was seen a few times, and again when its words have changed."""
         if e.traits.sights < 3 or (e.expression and e.traits.sights % 6):
             return []
         told = recognize.describe(e.id, everyone)

@@ -70,7 +70,7 @@ def look(state: ReferState, present: dict[int, tuple[str, Traits]], known: set[i
 
 
 def evidence(expression: Expression, category: str, traits: Traits, peers: list[Traits]) -> float:
-    """How well an entity fits an expression now, in [0, 1]; 0 where the category is another. peers: its kind in sight."""
+    """How well an entity fits an expression now, in [0, 1]; 0 for another category. peers: its kind in sight."""
     if expression.category != "object" and not same_kind(expression.category, category):
         return 0.0
     if not expression.attributes:
@@ -123,6 +123,7 @@ def _decide(state: ReferState) -> list[Body]:
         cost = np.array([[1 - q.evidence.get(i, 0.0) for i in ids] for q in single])
         for r, c in zip(*linear_sum_assignment(cost), strict=True):
             taken[single[r].id] = ids[c]
+    firm = {q.id: q.evidence.get(taken[q.id], 0.0) for q in single if q.id in taken}
     for q in state.queries:
         fits = sorted(((s, i) for i, s in q.evidence.items() if s >= LEAST), key=lambda t: (-t[0], t[1]))
         kind, entities, margin = "", [i for _, i in fits], 1.0
@@ -132,7 +133,12 @@ def _decide(state: ReferState) -> list[Body]:
             mine = taken.get(q.id, fits[0][1])
             score = q.evidence.get(mine, 0.0)
             # Against those another query does not hold more firmly.
-            rest = [s for s, i in fits if i != mine]
+            held = {
+                i
+                for other, i in taken.items()
+                if other != q.id and firm.get(other, 0.0) >= q.evidence.get(i, 0.0) + MARGIN
+            }
+            rest = [s for s, i in fits if i != mine and i not in held]
             margin = score - max(rest, default=0.0) if rest else score
             kind = "bound" if score >= LEAST and (not rest or margin >= MARGIN) else "ambiguous"
             entities = [mine] if kind == "bound" else entities

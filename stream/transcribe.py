@@ -70,7 +70,8 @@ class Transcriber:
             return []
         return [
             Action(
-                entity=entity, segment=now.segment, start_us=now.start_us, end_us=now.last_us, text=now.text, source=SOURCE
+                entity=entity, segment=now.segment, start_us=now.start_us, end_us=now.last_us, text=now.text,
+                source=SOURCE,
             )
         ]  # fmt: skip
 

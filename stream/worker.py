@@ -47,9 +47,11 @@ class Done:
 class Worker:
     """One member of the consumer group. Use `run`, or `step` by hand; close it to hand over at once."""
 
-    def __init__(self, log: Log, pipeline: Pipeline, decoder: Decoder, *, group: str = GROUP) -> None:
+    def __init__(
+        self, log: Log, pipeline: Pipeline, decoder: Decoder, *, group: str = GROUP, session_s: float = 30.0
+    ) -> None:
         self._log, self._pipeline, self._decoder = log, pipeline, decoder
-        self._consumer: Consumer = log.consumer(group, [CHUNKS])
+        self._consumer: Consumer = log.consumer(group, [CHUNKS], session_timeout_s=session_s)
         self._states: dict[str, tuple[FeedState, bytes]] = {}
         self._assignment: set[tuple[str, int]] = set()
         self._say = structlog.get_logger("strefer.worker")
