@@ -12,6 +12,10 @@ WIDTH = 480
 """Pixels of the longer side at which flow is computed."""
 
 
+_FINE = 400
+"""Pixels: above it the quickest preset is exact enough (1.2 ms against 2.7), below it the finer one is needed."""
+
+
 def small_image(rgb: U8) -> U8:
     """A frame [H, W, 3] at the size at which flow, cuts and the background are computed."""
     h, w = rgb.shape[:2]
@@ -27,7 +31,8 @@ def flow_image(small: U8) -> U8:
 class Flow:
     """For every pixel of frame `to` where it was in frame `come`: [h, w, 2] float32 at the flow image's size."""
 
-    def __init__(self, to: U8, come: U8, size: tuple[int, int], *, preset: int = cv2.DISOPTICAL_FLOW_PRESET_FAST):
+    def __init__(self, to: U8, come: U8, size: tuple[int, int]) -> None:
+        preset = cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST if max(to.shape) > _FINE else cv2.DISOPTICAL_FLOW_PRESET_FAST
         self.field: F32 = cv2.DISOpticalFlow_create(preset).calc(to, come, None)  # type: ignore[attr-defined]
         self._size = size
         self.coarse: F32 = np.ascontiguousarray(self.field[::2, ::2])
