@@ -81,6 +81,7 @@ def produce(
     from producers.sources import SceneSource, open_sources
     from stream.log.sqlite import SqliteLog
 
+    producing.check_feed(feed)
     opened = open_sources(sources)
     if ground_truth is not None:
         _write_truth([s for s in opened if isinstance(s, SceneSource)], len(opened), ground_truth)

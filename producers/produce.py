@@ -55,14 +55,19 @@ def produce(
     A producer that is started again on the same sources skips what is in the log and goes on; on other sources it
     continues the feed after its former end. Raises UserError for a bad feed name or bounds.
     """
-    if not feed or any(c in feed for c in "/\\ \t\r\n") or not feed.isprintable():
-        raise UserError(f"{feed!r} is no name for a feed: use letters, digits, '-', '_' and '.'")
+    check_feed(feed)
     if not (0 < max_chunk_s <= 3600 and 0 < live_chunk_s <= 3600):
         raise UserError(f"chunk lengths must be between 0 and 3600 s, got {max_chunk_s:g} and {live_chunk_s:g}")
     if loop and any(s.live for s in sources):
         raise UserError("a live source cannot be looped")
     run = _Run(sources, feed, log, loop, max_chunk_s, live_chunk_s, progress, stop or threading.Event())
     return run.all(realtime=realtime)
+
+
+def check_feed(feed: str) -> None:
+    """Raises UserError where `feed` cannot be a feed's name."""
+    if not feed or any(c in feed for c in "/\\ \t\r\n") or not feed.isprintable():
+        raise UserError(f"{feed!r} is no name for a feed: use letters, digits, '-', '_' and '.'")
 
 
 class _Run:

@@ -57,8 +57,13 @@ def annotate(
     if len(opened) > 1 and any(s.live for s in opened):
         raise UserError("several live sources at once: give each its `strefer produce`, and run `strefer worker`")
     stop = stop_on_signals()
+    names: list[str] = []
     for source in opened:
-        folder = out if len(opened) == 1 else out / feed_name(source.name)
+        name = feed_name(source.name)
+        names.append(name)
+        if names.count(name) > 1:
+            name = f"{name}-{names.count(name)}"  # two files of one name in different folders
+        folder = out if len(opened) == 1 else out / name
         result = _one(source, folder, queries, fresh, max_chunk_s, live_chunk_s, quiet, stop)
         if not quiet:
             _say(result)

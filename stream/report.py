@@ -19,7 +19,8 @@ def page(story: Story, pictures: Pictures, *, has_overlay: bool) -> str:
     if started is not None:
         engines = ", ".join(e.name for e in started.engines) or "motion alone"
         size = f"{started.width} × {started.height} {started.codec}"
-        facts = f"{size}, {clock(story.last_us)} long, {story.frames} frames · {engines}"
+        end_us = story.ended.at_us if story.ended else story.last_us
+        facts = f"{size}, {clock(end_us)} long, {story.frames} frames · {engines}"
     return template.substitute(
         title=_t(story.feed),
         facts=_t(facts),
