@@ -51,7 +51,7 @@ def cli() -> None:
     """
 
 
-_VARIABLES = frozenset({"CACHE", "KAFKA", "MODELS", "REQUIRE_GPU", "SAMPLES"})
+_VARIABLES = frozenset({"CACHE", "KAFKA", "MODELS", "REQUIRE_GPU", "SAMPLES", "TEST_SEED"})
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

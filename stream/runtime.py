@@ -6,8 +6,9 @@ import sys
 
 import cv2
 
-CV_THREADS = 2
-"""OpenCV's optical flow depends on its number of threads: fixed, so that every machine gives the same masks."""
+CV_THREADS = 1
+"""OpenCV's optical flow (DIS) depends on how its work is split, and with several threads that depends on who else is
+busy: one thread gives the same masks in every run and on every machine. The pipeline has threads of its own."""
 
 SWITCH_S = 0.0003
 """The pipeline's threads hand the interpreter over after this long; Python's 5 ms would be a sixth of a frame."""
