@@ -124,6 +124,8 @@ class _OpenPiece:
         options = {"movflags": MOVIE_FLAGS, "video_track_timescale": str(time_base.denominator)}
         self._out: OutputContainer = av.open(self._buffer, mode="w", format="mp4", options=options)
         stream = self._out.add_stream(choice.name, rate=rate or Fraction(25), options=dict(choice.options))
+        # One thread: with several, x264's bytes depend on timing, and a resumed producer must make the same chunks.
+        stream.codec_context.thread_count = 1
         assert isinstance(stream, VideoStream)
         self._stream, context = stream, stream.codec_context
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, self.pix_fmt
