@@ -137,3 +137,18 @@ def _short(e: BaseException) -> str:
 def environment_store() -> Store:
     """The store of this process's environment."""
     return Store.of(os.environ)
+
+
+_VARIABLES = frozenset({"CACHE", "KAFKA", "MODELS", "REQUIRE_GPU", "SAMPLES", "TEST_SEED"})
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Raises UserError for a STREFER_ variable that nothing reads: a slip of the pen must not pass in silence."""
+    for name in environ:
+        if name.startswith("STREFER_") and name.removeprefix("STREFER_") not in _VARIABLES:
+            known = ", ".join(f"STREFER_{v}" for v in sorted(_VARIABLES))
+            raise UserError(f"{name} is no setting of strefer: there are {known}")
+
+
+def check_process_environment() -> None:
+    check_environment(os.environ)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import click
 
 from engines.errors import UserError
+from engines.store import check_process_environment
 
 _COMMANDS = {
     "annotate": ("stream.cli_annotate", "annotate", "Annotate video into a folder: events, overlay, report."),
@@ -51,21 +51,10 @@ def cli() -> None:
     """
 
 
-_VARIABLES = frozenset({"CACHE", "KAFKA", "MODELS", "REQUIRE_GPU", "SAMPLES", "TEST_SEED"})
-
-
-def check_environment(environ: Mapping[str, str]) -> None:
-    """Raises UserError for a STREFER_ variable that nothing reads: a slip of the pen must not pass in silence."""
-    for name in environ:
-        if name.startswith("STREFER_") and name.removeprefix("STREFER_") not in _VARIABLES:
-            known = ", ".join(f"STREFER_{v}" for v in sorted(_VARIABLES))
-            raise UserError(f"{name} is no setting of strefer: there are {known}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Every mistake a user can make is one line on stderr and exit code 2."""
     try:
-        check_environment(os.environ)
+        check_process_environment()
         cli.main(list(arguments) if arguments is not None else None, standalone_mode=False)
     except UserError as e:
         return _fail(str(e))

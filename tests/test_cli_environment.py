@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.errors import UserError
-from stream.cli import check_environment
+from engines.store import check_environment
 
 
 def test_an_unknown_variable_is_named() -> None:
