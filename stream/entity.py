@@ -112,7 +112,6 @@ class Entity(msgspec.Struct):
     votes: dict[str, float] = msgspec.field(default_factory=dict)
     sights: list[Sight] = msgspec.field(default_factory=list)
     reason: ExitReason = "lost"
-    exited_us: int = -1
     expression: str = ""
     """What it was last called in an event."""
     pose_us: int = -1

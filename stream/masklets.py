@@ -214,7 +214,7 @@ def _forget(state: FollowState, e: Entity) -> None:
 
 
 def exited(e: Entity, reason: ExitReason, scale: float) -> EntityExited:
-    e.reason, e.exited_us = reason, e.seen_us
+    e.reason = reason
     return EntityExited(entity=e.id, at_us=e.seen_us, reason=reason, bbox=rounded(e.box, scale))
 
 

@@ -13,7 +13,7 @@ from stream.view import FollowOptions, FollowState, View
 
 
 class Redraw:
-    """Masks of known entities, by network. `step` spends the frame's budget; `propose` and `take` serve detections."""
+    """Masks of known entities, by network. `step` spends the frame's budget; `take` serves detections."""
 
     def __init__(self, outliner: Outliner, options: FollowOptions) -> None:
         self._outliner, self._o = outliner, options
@@ -21,20 +21,19 @@ class Redraw:
     def step(self, state: FollowState, view: View) -> None:
         """Let the mask networks look again, longest unseen first, as far as this frame's budget goes."""
         # What a frame leaves over the next may spend, so that an odd budget is not lost.
-        budget = state.credit = min(state.credit + self._o.budget, 2 * self._o.budget)
+        state.credit = min(state.credit + self._o.budget, 2 * self._o.budget)
         for e in sorted(state.entities, key=lambda e: (e.pose_us, e.id)):
             kind = self._outliner.kind(e.category)
             if e.patch is None or e.pose_us == view.pts_us or e.category == "object":
                 spent = COST[kind] if e.pose_us == view.pts_us else 0  # a detection had it drawn already
-                budget, state.credit = budget - spent, state.credit - spent
+                state.credit -= spent
                 continue
             wait = {"pose": 0, "segment": 2, "cut": 8}[kind] * view.step_us
-            if COST[kind] > budget or view.pts_us - e.pose_us < wait:
+            if COST[kind] > state.credit or view.pts_us - e.pose_us < wait:
                 continue
             tight = e.patch.box()
             if tight is None:
                 continue
-            budget -= COST[kind]
             state.credit -= COST[kind]
             whole = e.patch.area > 0.7 * e.reference_area
             # Half hidden, its tight box says where the rest shows, not where it is: keep to the whole box then.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -56,6 +57,13 @@ def work(log: Log, options: Options | None = None) -> None:
     settle()
     with closing(Worker(log, Pipeline(networks(), options), PyAVDecoder())) as worker:
         worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
+
+
+def messages_of(source: str) -> tuple[Message, ...]:
+    """A source as a producer writes it to `video.chunks`: its chunks and the end."""
+    with TemporaryDirectory() as folder, closing(SqliteLog(Path(folder))) as log:
+        produce(open_sources([source]), "feed", log)
+        return tuple(Message(CHUNKS, r.key, r.value, dict(r.headers)) for r in log.read(CHUNKS, key="feed"))
 
 
 def events_of(log: Log, feed: str) -> list[Event]:

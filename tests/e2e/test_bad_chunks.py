@@ -8,13 +8,10 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 
-from producers.produce import produce
-from producers.sources import open_sources
 from stream.chunk import ChunkHeader, decode_header, encode_header
 from stream.events import (
     ChunkDone,
@@ -29,7 +26,7 @@ from stream.events import (
 )
 from stream.log import CHUNKS, DEADLETTER, Message, Record
 from stream.log.sqlite import SqliteLog
-from tests.running import events_of, masks_of, work
+from tests.running import events_of, masks_of, messages_of, work
 
 SCENE = "synthetic:two-people?seconds=5&size=320x180&fps=5"
 SECOND_US = 1_000_000
@@ -40,9 +37,7 @@ pytestmark = pytest.mark.slow
 @cache
 def messages() -> tuple[Message, ...]:
     """The scene as a producer writes it: five chunks and the end."""
-    with TemporaryDirectory() as folder, closing(SqliteLog(Path(folder))) as log:
-        produce(open_sources([SCENE]), "feed", log)
-        return tuple(Message(CHUNKS, r.key, r.value, dict(r.headers)) for r in log.read(CHUNKS, key="feed"))
+    return messages_of(SCENE)
 
 
 def run(folder: Path, changed: Sequence[Message]) -> tuple[list[Event], list[Record]]:

@@ -9,13 +9,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from producers.produce import produce
-from producers.sources import open_sources
 from stream.chunk import ChunkHeader, decode_header
 from stream.events import ChunkDone, Event, Masklet, MaskletRevised
-from stream.log import CHUNKS, Message
+from stream.log import Message
 from stream.log.sqlite import SqliteLog
-from tests.running import events_of, post_queries, work
+from tests.running import events_of, messages_of, post_queries, work
 
 SCENE = "synthetic:late-entry?seconds=7&size=320x180&fps=12"
 LOOK_BACK_US = 2_000_000
@@ -25,9 +23,7 @@ pytestmark = pytest.mark.slow
 
 @cache
 def messages() -> tuple[Message, ...]:
-    with TemporaryDirectory() as folder, closing(SqliteLog(Path(folder))) as log:
-        produce(open_sources([SCENE]), "feed", log)
-        return tuple(Message(CHUNKS, r.key, r.value, dict(r.headers)) for r in log.read(CHUNKS, key="feed"))
+    return messages_of(SCENE)
 
 
 @cache
