@@ -71,7 +71,7 @@ class Associate:
                 e.misses += 1 + 2 * self._drifted(e, view)  # who stands behind somebody cannot be asked to be detected
         for d in free_found:
             if found.categories[d] == "object" and view.pts_us - state.object_us < self._o.object_every_us:
-                continue  # most of what only moves is nothing: try now and then
+                continue  # most of what only moves is nothing, and cutting it out is dear: try now and then
             if found.scores[d] >= self._o.new_score and len(state.entities) < self._o.max_entities:
                 self._begin(state, view, found, d, proposals[d])
 
@@ -161,6 +161,8 @@ class Associate:
         box, score, category = found.boxes[d], float(found.scores[d]), found.categories[d]
         if category == "object" and any(_shares(box, e.box) > 0.1 for e in state.entities):
             return  # what moves there is followed already, or moved by who is
+        if category == "object":
+            state.object_us = view.pts_us
         if self._outliner.kind(category) != "pose" and _fragment(box, category, state.entities):
             return  # half of something whose other half is behind somebody
         if proposal is None:
@@ -180,8 +182,6 @@ class Associate:
         )
         if taken > 0.55 * area:
             return  # a second box of somebody who is followed already
-        if category == "object":
-            state.object_us = view.pts_us
         e = Entity(state.next_tentative, category, "tentative", view.pts_us, view.pts_us, box.copy(), patch, score)
         state.next_tentative -= 1
         e.votes[category] = score

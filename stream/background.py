@@ -36,7 +36,7 @@ class Background:
 
     def step(self, state: BackgroundState, rgb: U8, flow: Flow | None, entities: list[Entity]) -> None:
         """Take a frame ([H, W, 3], of any size) in, with the masks and boxes of the frame before."""
-        if flow is None or max(abs(v) for v in flow.camera()) > self._camera_px * flow.kx:
+        if flow is None or max(abs(v) for v in flow.camera) > self._camera_px * flow.kx:
             state.mean = state.seen = self._now = None
             return
         h, w = flow.coarse.shape[:2]

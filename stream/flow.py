@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property, lru_cache
+
 import cv2
 import numpy as np
 
 from engines.crops import shrink
-from stream.patch import F32, U8, Patch, intersect
+from stream.patch import F32, U8, Patch
 
 WIDTH = 480
 """Pixels of the longer side at which flow is computed."""
@@ -37,46 +39,46 @@ class Flow:
         self._size = size
         self.coarse: F32 = np.ascontiguousarray(self.field[::2, ::2])
         """Every second vector of both axes, for what needs no detail."""
-        self._camera: tuple[float, float] | None = None
         self.kx, self.ky = size[1] / to.shape[1], size[0] / to.shape[0]
+        self._motions: dict[int, tuple[Patch, tuple[float, float]]] = {}
 
+    @cached_property
     def camera(self) -> tuple[float, float]:
         """Median motion of the frame's rim in pixels a frame (x, y): what the camera does."""
-        if self._camera is not None:
-            return self._camera
         f = self.coarse
         r = max(2, min(f.shape[:2]) // 10)
         rim = np.concatenate(
             [f[:r].reshape(-1, 2), f[-r:].reshape(-1, 2), f[:, :r].reshape(-1, 2), f[:, -r:].reshape(-1, 2)]
         )
         m = np.median(rim, axis=0)
-        self._camera = (-float(m[0]) * self.kx, -float(m[1]) * self.ky)
-        return self._camera
+        return -float(m[0]) * self.kx, -float(m[1]) * self.ky
 
     def carry(self, patch: Patch) -> Patch:
         """The patch one frame on: each pixel takes the probability of the place it came from."""
         h, w = self._size
-        fx0, fx1 = int(patch.x0 / self.kx), int(np.ceil(patch.window[2] / self.kx))
-        fy0, fy1 = int(patch.y0 / self.ky), int(np.ceil(patch.window[3] / self.ky))
-        near = self.field[max(0, fy0 - 8) : fy1 + 8, max(0, fx0 - 8) : fx1 + 8]
-        reach_x = int(min(w // 4, np.abs(near[..., 0]).max(initial=0) * self.kx)) + 2
-        reach_y = int(min(h // 4, np.abs(near[..., 1]).max(initial=0) * self.ky)) + 2
+        fh, fw = self.field.shape[:2]
         x0, y0, x1, y1 = patch.window
-        window = intersect((x0 - reach_x, y0 - reach_y, x1 + reach_x, y1 + reach_y), (0, 0, w, h))
-        if window is None:
-            return Patch(patch.x0, patch.y0, np.zeros((1, 1), np.uint8))
-        x0, y0, x1, y1 = window
-        m = np.array([[1 / self.kx, 0, (x0 + 0.5) / self.kx - 0.5], [0, 1 / self.ky, (y0 + 0.5) / self.ky - 0.5]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        field = cv2.warpAffine(self.field, m, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        map_x = field[..., 0] * np.float32(self.kx)
-        map_y = field[..., 1] * np.float32(self.ky)
-        map_x += np.arange(x0 - patch.x0, x1 - patch.x0, dtype=np.float32)[None]
-        map_y += np.arange(y0 - patch.y0, y1 - patch.y0, dtype=np.float32)[:, None]
-        return Patch(x0, y0, cv2.remap(patch.prob, map_x, map_y, cv2.INTER_LINEAR)).trim()
+        fx0, fx1 = max(0, int(x0 / self.kx) - 8), min(fw, int(np.ceil(x1 / self.kx)) + 8)
+        fy0, fy1 = max(0, int(y0 / self.ky) - 8), min(fh, int(np.ceil(y1 / self.ky)) + 8)
+        reach_x = _largest(self.field[fy0:fy1, fx0:fx1, 0])
+        reach_y = _largest(self.field[fy0:fy1, fx0:fx1, 1])
+        # The block of the field in which the patch can be now, and the frame's pixels under it.
+        fx0, fx1 = max(0, int(x0 / self.kx - reach_x) - 1), min(fw, int(x1 / self.kx + reach_x) + 2)
+        fy0, fy1 = max(0, int(y0 / self.ky - reach_y) - 1), min(fh, int(y1 / self.ky + reach_y) + 2)
+        x0, x1, y0, y1 = round(fx0 * self.kx), round(fx1 * self.kx), round(fy0 * self.ky), round(fy1 * self.ky)
+        come = cv2.multiply(self.field[fy0:fy1, fx0:fx1], (self.kx, self.ky, 0, 0))
+        come = cv2.add(come, (x0 - patch.x0, y0 - patch.y0, 0, 0))
+        come = cv2.resize(come, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+        cv2.add(come, _places(w, h)[: y1 - y0, : x1 - x0], dst=come)
+        return Patch(x0, y0, cv2.remap(patch.prob, come, None, cv2.INTER_LINEAR)).trim()
 
     def motion(self, patch: Patch) -> tuple[float, float]:
         """Median motion of a patch (of frame `to`) in pixels a frame (x, y)."""
+        if id(patch) not in self._motions:  # several stages ask for the same one
+            self._motions[id(patch)] = patch, self._measure(patch)
+        return self._motions[id(patch)][1]
+
+    def _measure(self, patch: Patch) -> tuple[float, float]:
         h, w = self.field.shape[:2]
         small = cv2.resize(
             patch.prob, (max(1, round(patch.prob.shape[1] / self.kx)), max(1, round(patch.prob.shape[0] / self.ky)))
@@ -88,3 +90,14 @@ class Flow:
             return 0.0, 0.0
         m = np.median(inside, axis=0)
         return -float(m[0]) * self.kx, -float(m[1]) * self.ky
+
+
+def _largest(steps: F32) -> float:
+    """The longest of steps along one axis, no longer than a fifth of the field."""
+    return min(0.2 * max(steps.shape), float(max(-steps.min(), steps.max()))) if steps.size else 0.0
+
+
+@lru_cache(maxsize=4)
+def _places(w: int, h: int) -> F32:
+    """[h, w, 2] float32: every pixel's own (x, y)."""
+    return np.dstack(np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)))

@@ -66,7 +66,7 @@ class Masklets:
 
     def _carry(self, state: FollowState, view: View) -> None:
         seconds = max(1e-3, view.step_us / 1e6)
-        camera = view.flow.camera() if view.flow is not None else (0.0, 0.0)
+        camera = view.flow.camera if view.flow is not None else (0.0, 0.0)
         for e in state.entities:
             if e.patch is None or view.flow is None:
                 dx, dy = (camera[0] + e.velocity[0] * seconds * 0.5, camera[1] + e.velocity[1] * seconds * 0.5)

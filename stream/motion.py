@@ -38,7 +38,7 @@ class MotionDetector:
             state.energy = None
             return
         field = flow.coarse
-        cx, cy = flow.camera()
+        cx, cy = flow.camera
         dx, dy = field[..., 0] + np.float32(cx / flow.kx), field[..., 1] + np.float32(cy / flow.ky)
         least = self._speed * 2 * field.shape[1] * max(1e-3, step_us / 1e6)
         moving = (dx * dx + dy * dy > np.float32(max(0.35, least) ** 2)).astype(np.float32)

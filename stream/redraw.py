@@ -126,5 +126,5 @@ def in_front_of(e: Entity, entities: list[Entity]) -> list[Patch]:
 
 def sight(e: Entity, view: View, landmarks: F32 | None) -> Sight:
     x0, y0, x1, y1 = (float(v) for v in e.box)
-    camera = view.flow.camera() if view.flow is not None else (0.0, 0.0)
+    camera = view.flow.camera if view.flow is not None else (0.0, 0.0)
     return Sight(view.pts_us, (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, camera[0], camera[1], landmarks)

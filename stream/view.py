@@ -44,7 +44,7 @@ class FollowState(msgspec.Struct):
     next_id: int = 1
     next_tentative: int = -1
     object_us: int = -1_000_000
-    """When something that only moves last began to be followed."""
+    """When something that only moves was last cut out, to see whether it can be followed."""
     credit: int = 0
     """Budget that former frames left over."""
     first_patches: dict[int, Patch] = msgspec.field(default_factory=dict)

@@ -20,7 +20,7 @@ def test_mask_goes_with_the_picture(dx: float, dy: float) -> None:
     flow = Flow(image(shifted(before, dx, dy)), image(before), SIZE)
     carried = flow.carry(patch_of(disc(150, 90, 40)))
     assert mask_iou(full(carried), disc(150 + dx, 90 + dy, 40)) > 0.93
-    assert flow.camera() == pytest.approx((dx, dy), abs=0.4)
+    assert flow.camera == pytest.approx((dx, dy), abs=0.4)
     assert flow.motion(carried) == pytest.approx((dx, dy), abs=0.4)
 
 
@@ -41,7 +41,7 @@ def test_what_moves_in_a_still_picture() -> None:
         picture[disc(x, 90, 30)] = shifted(thing, x, 0)[disc(x, 90, 30)]
         pictures.append(picture)
     flow = Flow(image(pictures[1]), image(pictures[0]), SIZE)
-    assert flow.camera() == pytest.approx((0, 0), abs=0.3)
+    assert flow.camera == pytest.approx((0, 0), abs=0.3)
     carried = flow.carry(patch_of(disc(140, 90, 30)))
     assert mask_iou(full(carried), disc(146, 90, 30)) > 0.85
     assert flow.motion(carried) == pytest.approx((6, 0), abs=1)
