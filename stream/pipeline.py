@@ -1,29 +1,27 @@
-"""The pipeline: one chunk in, its annotation events out. To follow one frame read `_scan`, then `_follow`.
+"""The pipeline: one chunk in, its annotation events out. To follow one frame read `scan.Scanner.frames`, then
+`Pipeline._follow`.
 
-Decoding, `_scan` and `_follow` run side by side in three threads, a few frames apart, each in frame order; the events
-are the same as if one thread did it all.
+The decoder, the scan and following run side by side in three threads, a few frames apart, each in frame order; the
+events are the same as if one thread did it all.
 
 Causal (a frame's masks depend on it and earlier frames only, but for the declared look-back), deterministic, bounded.
 """
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from engines.crops import U8, shrink
-from engines.detections import Detections
 from engines.lite import Lite
 from kernels import rle
-from stream import detect, motion, recognize, refer, traits
+from stream import recognize, refer, traits
 from stream.background import Background
 from stream.chunk import Chunk, ChunkHeader
-from stream.clip import Clipper
 from stream.entity import RIGID, Entity, Traits
 from stream.events import (
     Body,
@@ -41,21 +39,19 @@ from stream.events import (
     QueryUnbound,
     Rle,
 )
-from stream.flow import Flow, flow_image, small_image
+from stream.flow import flow_image, small_image
 from stream.frames import Decoder, Frames
 from stream.lookback import trace_back
 from stream.masklets import Masklets, rounded
 from stream.outline import Outliner
 from stream.patch import HALF, Patch
-from stream.prefetch import prefetch
 from stream.redraw import sight
 from stream.reidentify import Reidentifier
+from stream.scan import Scan, Scanner, Scanning, working_frame
 from stream.state import FeedState
+from stream.stopwatch import Stopwatch
 from stream.transcribe import Transcriber
 from stream.view import FollowOptions, View
-
-WORK_SIDE = 1280
-"""Longer side in pixels of the working frame: larger frames are followed at this size, their masks scaled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,51 +63,13 @@ class Options:
     follow: FollowOptions = field(default_factory=FollowOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """One frame after the first half: the full and the working frame, its small and grey images, and what was found."""
-
-    full: U8
-    rgb: U8
-    scale: float
-    small: U8
-    image: U8
-    pts_us: int
-    step_us: int
-    flow: Flow | None
-    cut: bool
-    found: Detections | None
-    segment: int
-    events: list[Body]
-
-
-class Stopwatch:
-    """Wall-clock time per stage of one chunk."""
-
-    def __init__(self) -> None:
-        self.ns: dict[str, int] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        begun = time.perf_counter_ns()
-        try:
-            yield
-        finally:
-            self.ns[stage] = self.ns.get(stage, 0) + time.perf_counter_ns() - begun
-
-    def us(self) -> dict[str, int]:
-        return {stage: ns // 1000 for stage, ns in self.ns.items()}
-
-
 class Pipeline:
     """Profile `lite`: the stages and the networks they share. One pipeline serves many feeds; state is passed in."""
 
     def __init__(self, networks: Lite, options: Options | None = None) -> None:
         self._o = options or Options()
         self._networks = networks
-        self._clip = Clipper()
-        self._detect = detect.Detect(networks.detector)
-        self._motion = motion.MotionDetector()
+        self._scanner = Scanner(networks.detector, detect_every_us=self._o.detect_every_us)
         self._background = Background()
         outliner = Outliner(networks.pose, networks.segment)
         self._masklets = Masklets(outliner, networks.reid, Reidentifier(), self._o.follow)
@@ -132,23 +90,26 @@ class Pipeline:
             engines=[EngineUsed(u.name, u.role, u.backend, u.sha256) for u in self._networks.used],
         )
 
-    def chunk(self, state: FeedState, chunk: Chunk, decoder: Decoder) -> list[Body]:
-        """Follow the feed through one chunk. Raises CorruptChunkError; the state is then void."""
-        watch = Stopwatch()
+    def scan(self, state: FeedState, frames: Iterable[Frames]) -> Scanning:
+        """Begin the first half of the feed's next chunk; it may `follow_on` to the one after that."""
+        return self._scanner.begin(state.scan, frames)
+
+    def chunk(self, state: FeedState, header: ChunkHeader, scanning: Scanning) -> list[Body]:
+        """Follow the feed through one chunk. What its frames raise (CorruptChunkError) passes through; the state is
+        then void."""
         events: list[Body] = []
         if not state.started:
             state.started = True
-            events.append(self.start(chunk.header))
+            events.append(self.start(header))
         state.past.window_us = self._o.look_back_us
-        count = 0
-        for scan in prefetch(self._scan(state, _timed(prefetch(decoder.decode(chunk)), watch), watch)):
+        count, watch = 0, scanning.watch
+        for scan in scanning:
             events += self._follow(state, scan, watch)
             count += 1
-        events += self._send(state, chunk.header.start_us)
+        state.scan = scanning.state
+        events += self._send(state, header.start_us)
         events.append(
-            ChunkDone(
-                seq=chunk.header.seq, frames=count, dropped=0, stage_us=watch.us(), latency_us=_latency(chunk.header)
-            )
+            ChunkDone(seq=header.seq, frames=count, dropped=0, stage_us=watch.us(), latency_us=_latency(header))
         )
         return events
 
@@ -157,7 +118,8 @@ class Pipeline:
         for frames in decoder.decode(chunk):
             for rgb, pts_us in zip(frames.host(), frames.pts_us.tolist(), strict=True):
                 if state.past_from_us >= 0 and pts_us >= state.past_from_us:
-                    state.past.add(pts_us, flow_image(small_image(_work(rgb)[0])))
+                    state.past.add(pts_us, flow_image(small_image(working_frame(rgb)[0])))
+        state.scan.image = state.past.images[-1] if state.past.images else None
 
     def gap(self, state: FeedState, body: FeedGap) -> list[Body]:
         """The feed was away: everybody in sight is lost to it, and what comes next is another shot."""
@@ -171,33 +133,6 @@ class Pipeline:
                 events.append(QueryUnbound(query=q.id, text=q.text, entities=[], reason="nobody fits"))
         state.started = False
         return [*events, body]
-
-    def _scan(self, state: FeedState, frames: Iterable[tuple[U8, int]], watch: Stopwatch) -> Iterator[Scan]:
-        """The first half of every frame: what needs nothing of the entities. It runs ahead in a thread of its own and
-        alone touches `state.clip`, `state.motion` and `state.detected_us`."""
-        before = state.past.images[-1] if state.past.images else None
-        last_us, step_us, size = state.last_us, state.step_us, state.size
-        for full, pts_us in frames:
-            rgb, scale = _work(full)
-            h, w = rgb.shape[:2]
-            with watch("clip"):
-                small = small_image(rgb)
-                cut, events = self._clip.step(state.clip, small, pts_us)
-                cut = cut or size not in ((0, 0), (h, w))
-            with watch("flow"):
-                image = flow_image(small)
-                step_us = max(1, pts_us - last_us) if last_us >= 0 else step_us
-                flow = Flow(image, before, (h, w)) if before is not None and not cut else None
-            with watch("motion"):
-                self._motion.step(state.motion, flow, step_us)
-            found = None
-            if cut or detect.is_due(pts_us, state.detected_us, self._o.detect_every_us):
-                with watch("detect"):
-                    moving = self._motion.detect(state.motion, (h, w))
-                    found = detect.merge(motion.corroborate(self._detect.look(rgb), moving), moving)
-                    state.detected_us = pts_us
-            before, last_us, size = image, pts_us, (h, w)
-            yield Scan(full, rgb, scale, small, image, pts_us, step_us, flow, cut, found, state.clip.segment, events)
 
     def _follow(self, state: FeedState, scan: Scan, watch: Stopwatch) -> list[Body]:
         """The second half: entities, their masks, and what is told of them."""
@@ -220,7 +155,7 @@ class Pipeline:
                 if e.patch is not None:
                     frame = _frame_of(e, e.patch, scan.pts_us, full, scan.scale)
                     state.follow.frames.setdefault(e.id, []).append(frame)
-        state.size, state.scale, state.last_us, state.step_us = size, scan.scale, scan.pts_us, scan.step_us
+        state.size, state.scale, state.last_us = size, scan.scale, scan.pts_us
         with watch("lookback"):
             for body in changes:
                 if isinstance(body, EntityAppeared):
@@ -298,31 +233,12 @@ class Pipeline:
         events = [] if reason == "end" else gone
         for entity in sorted(state.transcribe.open):
             events += self._transcribe.close(state.transcribe, entity)
-        events += self._clip.close(state.clip, at_us, "end" if reason == "end" else "gap")
+        state.scan = copy.deepcopy(state.scan)
+        events += self._scanner.close(state.scan, at_us, "end" if reason == "end" else "gap")
         state.past.clear()
-        state.detected_us = state.last_us = -1
-        state.motion.energy = state.background.mean = state.background.seen = None
+        state.last_us = -1
+        state.background.mean = state.background.seen = None
         return events
-
-
-def _timed(batches: Iterable[Frames], watch: Stopwatch) -> Iterator[tuple[U8, int]]:
-    """Frames one by one; the time spent waiting for the decoder is stage `decode`."""
-    source = iter(batches)
-    while True:
-        with watch("decode"):
-            frames = next(source, None)
-        if frames is None:
-            return
-        yield from zip(frames.host(), frames.pts_us.tolist(), strict=True)
-
-
-def _work(full: U8) -> tuple[U8, float]:
-    """The working frame of a full one, and pixels of the full frame in one of its own."""
-    h, w = full.shape[:2]
-    if max(h, w) <= WORK_SIDE:
-        return full, 1.0
-    k = WORK_SIDE / max(h, w)
-    return shrink(full, (round(w * k), round(h * k))), 1 / k
 
 
 def _frame_of(e: Entity, patch: Patch, pts_us: int, size: tuple[int, ...], scale: float) -> MaskletFrame:

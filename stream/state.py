@@ -9,14 +9,13 @@ import msgspec
 import numpy as np
 
 from stream.background import BackgroundState
-from stream.clip import ClipState
 from stream.lookback import Past
-from stream.motion import MotionState
 from stream.refer import ReferState
+from stream.scan import ScanState
 from stream.transcribe import TranscribeState
 from stream.view import FollowState
 
-VERSION = 1
+VERSION = 2
 
 
 class RecentChunk(msgspec.Struct, frozen=True):
@@ -35,10 +34,7 @@ class FeedState(msgspec.Struct):
     started: bool = False
     rejected: int = 0
     """Messages under this feed's key that could not be read at all."""
-    detected_us: int = -1
-    looked_us: int = -1
     last_us: int = -1
-    step_us: int = 33_333
     size: tuple[int, int] = (0, 0)
     """(H, W) of the working frame."""
     scale: float = 1.0
@@ -47,8 +43,7 @@ class FeedState(msgspec.Struct):
     past_from_us: int = -1
     """First frame the look-back holds: earlier ones belong to another shot."""
     past: Past = msgspec.field(default_factory=Past)
-    clip: ClipState = msgspec.field(default_factory=ClipState)
-    motion: MotionState = msgspec.field(default_factory=MotionState)
+    scan: ScanState = msgspec.field(default_factory=ScanState)
     background: BackgroundState = msgspec.field(default_factory=BackgroundState)
     follow: FollowState = msgspec.field(default_factory=FollowState)
     refer: ReferState = msgspec.field(default_factory=ReferState)
@@ -70,13 +65,13 @@ def _from_plain(kind: type, value: Any) -> Any:
 
 def snapshot(state: FeedState) -> bytes:
     """The state as bytes; `restore` gives an equal one, but for the look-back's images."""
-    images, times = state.past.images, state.past.times
+    images, times, last = state.past.images, state.past.times, state.scan.image
     state.past_from_us = times[0] if times else -1
-    state.past.images, state.past.times = [], []
+    state.past.images, state.past.times, state.scan.image = [], [], None
     try:
         plain = msgspec.msgpack.encode([VERSION, state], enc_hook=_to_plain)
     finally:
-        state.past.images, state.past.times = images, times
+        state.past.images, state.past.times, state.scan.image = images, times, last
     return zlib.compress(plain, 1)
 
 

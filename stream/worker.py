@@ -8,7 +8,7 @@ after it has done everything. What it did between is made again, with the same i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -18,9 +18,11 @@ from stream import refer
 from stream.chunk import Chunk, ChunkHeader, EndHeader, GapHeader, Header, decode_header
 from stream.decode import CorruptChunkError
 from stream.events import Body, Error, Event, FeedEnded, FeedGap, encode_body
-from stream.frames import Decoder
+from stream.frames import Decoder, Frames
 from stream.log import ANNOTATIONS, CHUNKS, DEADLETTER, QUERIES, STATE, Consumer, FencedError, Log, Message, Record
 from stream.pipeline import Pipeline
+from stream.prefetch import Prefetch
+from stream.scan import Scanning
 from stream.state import FeedState, RecentChunk, restore, snapshot
 
 GROUP = "strefer"
@@ -44,8 +46,29 @@ class Done:
     events: int
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A record that was delivered and not worked on yet, and what was begun of it: its frames, where it is a chunk,
+    and their scan, where it follows the chunk in work."""
+
+    record: Record
+    header: Header | ValueError
+    frames: Prefetch[Frames] | None = None
+    scanning: Scanning | None = None
+
+    def close(self) -> None:
+        if self.scanning is not None:
+            self.scanning.close()
+        if self.frames is not None:
+            self.frames.close()
+        self.scanning = self.frames = None
+
+
 class Worker:
-    """One member of the consumer group. Use `run`, or `step` by hand; close it to hand over at once."""
+    """One member of the consumer group. Use `run`, or `step` by hand; close it to hand over at once.
+
+    While one chunk is followed the next one is being decoded already: two records at most are in hand.
+    """
 
     def __init__(
         self, log: Log, pipeline: Pipeline, decoder: Decoder, *, group: str = GROUP, session_s: float = 30.0
@@ -54,6 +77,7 @@ class Worker:
         self._consumer: Consumer = log.consumer(group, [CHUNKS], session_timeout_s=session_s)
         self._states: dict[str, tuple[FeedState, bytes]] = {}
         self._assignment: set[tuple[str, int]] = set()
+        self._waiting: list[_Waiting] = []
         self._say = structlog.get_logger("strefer.worker")
 
     def run(self, *, until: Callable[[Done | None], bool], poll_s: float = 0.5) -> None:
@@ -65,33 +89,64 @@ class Worker:
 
     def step(self, *, timeout_s: float) -> Done | None:
         """Process at most one message. None where there was none, or it was somebody else's by now."""
-        records = self._consumer.poll(max_records=1, timeout_s=timeout_s)
+        wanted = 2 - len(self._waiting)
+        records = self._consumer.poll(max_records=wanted, timeout_s=0.0 if self._waiting else timeout_s)
+        self._waiting += [self._begin(record) for record in records]
         assignment = self._consumer.assignment()
         if assignment != self._assignment:
             self._assignment, self._states = assignment, {}  # what was handed over may have moved on elsewhere
-        if not records:
+        if not self._waiting:
             return None
+        now = self._waiting.pop(0)
         try:
-            return self._process(records[0])
+            return self._process(now)
         except FencedError:
-            self._say.warning("fenced", topic=records[0].topic, partition=records[0].partition)
+            self._say.warning("fenced", topic=now.record.topic, partition=now.record.partition)
             self._states = {}
+            self._drop()
             self._consumer.rewind()
             return None
+        finally:
+            now.close()
 
     def close(self) -> None:
+        self._drop()
         self._consumer.close()
 
-    def _process(self, record: Record) -> Done:
-        state, before = self._recall(record.key)
-        dead: Message | None = None
+    def _drop(self) -> None:
+        """Let go of what was delivered and not worked on."""
+        for waiting in self._waiting:
+            waiting.close()
+        self._waiting = []
+
+    def _begin(self, record: Record) -> _Waiting:
+        """Read the header, and begin to decode where it is a chunk's."""
         try:
             header = decode_header(dict(record.headers))
             if header.feed != record.key:
                 raise ValueError(f"the header's feed is {header.feed!r}, the message's key {record.key!r}")
         except ValueError as e:
-            state, events = self._reject(state, "header", "malformed", str(e))
-            return self._commit(record, state, events, _REJECTED_N + state.rejected, _letter(record, str(e)), None)
+            return _Waiting(record, e)
+        return _Waiting(record, header, self._frames(header, record))
+
+    def _frames(self, header: Header, record: Record) -> Prefetch[Frames] | None:
+        if not isinstance(header, ChunkHeader):
+            return None
+
+        def frames(chunk: Chunk) -> Iterator[Frames]:
+            chunk.verify()
+            yield from self._decoder.decode(chunk)
+
+        return Prefetch(frames(Chunk(header, record.value)))
+
+    def _process(self, now: _Waiting) -> Done:
+        record, header = now.record, now.header
+        state, before = self._recall(record.key)
+        dead: Message | None = None
+        if isinstance(header, ValueError):
+            state, events = self._reject(state, "header", "malformed", str(header))
+            dead = _letter(record, str(header))
+            return self._commit(record, state, events, _REJECTED_N + state.rejected, dead, None)
         if header.seq <= state.seq:
             with self._log.transaction() as tx:  # delivered twice: already done
                 tx.commit_offset(self._consumer, record)
@@ -99,27 +154,46 @@ class Worker:
         events = self._bridge(state, header)
         try:
             events += self._queries(state, header.feed)
-            events += self._follow(state, header, record)
+            events += self._follow(state, header, now)
         except (CorruptChunkError, ValueError) as e:
             state = restore(before) if before else FeedState(record.key)
             events, dead = self._lose(state, header, str(e)), _letter(record, str(e))
         state.seq = header.seq
         return self._commit(record, state, events, 0, dead, header)
 
-    def _follow(self, state: FeedState, header: Header, record: Record) -> list[Body]:
+    def _follow(self, state: FeedState, header: Header, now: _Waiting) -> list[Body]:
         if isinstance(header, GapHeader):
             return self._pipeline.gap(
                 state, FeedGap(start_us=header.start_us, end_us=header.end_us, reason=header.reason)
             )
         if isinstance(header, EndHeader):
             return self._pipeline.end(state, FeedEnded(at_us=header.at_us, reason=header.reason))
-        chunk = Chunk(header, record.value)
-        chunk.verify()
-        events = self._pipeline.chunk(state, chunk, self._decoder)
+        scanning = self._scan(state, header, now)
+        after = self._waiting[0] if self._waiting else None
+        if after is None or after.record.key != now.record.key or _seq(after) != header.seq + 1:
+            after = None
+        if after is not None and after.frames is not None:
+            scanning.follow_on(after.frames)
+        try:
+            events = self._pipeline.chunk(state, header, scanning)
+        finally:
+            if after is not None:
+                after.scanning = scanning.take_next()
         end_us = header.start_us + header.duration_us
         state.recent = [r for r in state.recent if r.end_us > end_us - state.past.window_us]
-        state.recent.append(RecentChunk(header.seq, record.offset, end_us))
+        state.recent.append(RecentChunk(header.seq, now.record.offset, end_us))
         return events
+
+    def _scan(self, state: FeedState, header: ChunkHeader, now: _Waiting) -> Scanning:
+        """The chunk's scan: the one begun ahead, unless the feed's state has changed since."""
+        if now.scanning is not None and now.scanning.begun_from is state.scan:
+            return now.scanning
+        if now.scanning is not None:  # it has read of the frames
+            now.close()
+        now.frames = now.frames or self._frames(header, now.record)
+        assert now.frames is not None
+        now.scanning = self._pipeline.scan(state, now.frames)
+        return now.scanning
 
     def _bridge(self, state: FeedState, header: Header) -> list[Body]:
         """Messages that never came: say so, and start afresh behind them."""
@@ -166,7 +240,7 @@ class Worker:
         for query, text in sorted(wanted.items()):
             if known.get(query) != text:
                 refer.add(state.refer, query, text)
-                state.detected_us = -1  # look at once
+                state.scan = msgspec.structs.replace(state.scan, detected_us=-1)  # look at once
         return events
 
     def _commit(
@@ -211,6 +285,10 @@ class Worker:
         self._say.info("feed resumed", feed=feed, seq=state.seq)
         self._states[feed] = (state, saved.value)
         return state, saved.value
+
+
+def _seq(waiting: _Waiting) -> int:
+    return -1 if isinstance(waiting.header, ValueError) else waiting.header.seq
 
 
 def _letter(record: Record, reason: str) -> Message:

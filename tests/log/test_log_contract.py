@@ -237,10 +237,11 @@ def test_two_groups_do_not_share(log: Log) -> None:
 def test_long_work_between_polls_keeps_the_partitions(open_log: OpenLog) -> None:
     log = open_log()
     send(log, CHUNKS, ("a", b"1"))
-    worker = log.consumer("g", [CHUNKS], session_timeout_s=0.5)
+    # Long enough that a machine that stands still for a moment does not lose the lease for good reason.
+    worker = log.consumer("g", [CHUNKS], session_timeout_s=2.5)
     records = drain(worker, 1)
-    other = open_log().consumer("g", [CHUNKS], session_timeout_s=0.5)
-    until = time.monotonic() + 1.5
+    other = open_log().consumer("g", [CHUNKS], session_timeout_s=2.5)
+    until = time.monotonic() + 4.0
     while time.monotonic() < until:  # the worker is busy; another member is there to take over
         for record in other.poll(max_records=1, timeout_s=0.1):
             pytest.fail(f"{record} was given to another member")

@@ -1,14 +1,14 @@
-"""prefetch: the same items, exceptions where they were raised, and no thread left behind."""
+"""Prefetch: the same items, exceptions where they were raised, and no thread left behind."""
 
 from __future__ import annotations
 
+import itertools
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from stream.prefetch import prefetch
+from stream.prefetch import Prefetch
 
 
 def threads() -> list[str]:
@@ -17,14 +17,14 @@ def threads() -> list[str]:
 
 @pytest.mark.parametrize("depth", [1, 2, 7])
 def test_same_items_in_order(depth: int) -> None:
-    assert list(prefetch(range(100), depth=depth)) == list(range(100))
-    assert list(prefetch([], depth=depth)) == []
+    assert list(Prefetch(range(100), depth=depth)) == list(range(100))
+    assert list(Prefetch([], depth=depth)) == []
     assert not threads()
 
 
 def test_none_and_falsy_items_come_through() -> None:
     items = [None, 0, "", [], False]
-    assert list(prefetch(items)) == items
+    assert list(Prefetch(items)) == items
 
 
 def test_exception_comes_after_the_items_before_it() -> None:
@@ -35,7 +35,7 @@ def test_exception_comes_after_the_items_before_it() -> None:
 
     got: list[int] = []
     with pytest.raises(ValueError, match="third is bad"):
-        got.extend(prefetch(items()))
+        got.extend(Prefetch(items()))
     assert got == [1, 2]
     assert not threads()
 
@@ -48,9 +48,10 @@ def test_reader_that_stops_early_stops_the_maker() -> None:
             made.append(i)
             yield i
 
-    reader = prefetch(items(), depth=2)
+    reader = Prefetch(items(), depth=2)
     assert [next(reader) for _ in range(3)] == [0, 1, 2]
-    reader.close()  # type: ignore[attr-defined]
+    reader.close()
+    assert list(reader) == []
     assert not threads()
     assert len(made) <= 3 + 2 + 2, "no further ahead than the depth"
 
@@ -63,14 +64,12 @@ def test_made_ahead_of_the_reader() -> None:
         ready.set()
         yield 2
 
-    reader = prefetch(items())
-    assert next(reader) == 1
-    assert ready.wait(10), "the second item is made while the first is in use"
-    assert list(reader) == [2]
+    with Prefetch(items()) as reader:
+        assert ready.wait(10), "items are made before anybody reads"
+        assert list(reader) == [1, 2]
 
 
-def test_nothing_runs_before_it_is_read() -> None:
-    made: list[int] = []
-    prefetch(made.append(i) for i in range(3))
-    time.sleep(0.02)
-    assert made == []
+def test_leaving_the_block_stops_the_maker() -> None:
+    with Prefetch(itertools.count()) as reader:
+        assert next(reader) == 0
+    assert not threads()

@@ -72,8 +72,8 @@ def states(draw: st.DrawFn) -> FeedState:
     state.follow.next_id = draw(st.integers(1, 10**9))
     state.refer.queries = draw(st.lists(QUERIES, max_size=2))
     state.recent = draw(st.lists(st.builds(RecentChunk, TIMES, TIMES, TIMES), max_size=2))
-    state.motion.energy = draw(st.none() | arrays(np.float32, 5, 7))
-    state.clip.image = draw(st.none() | hnp.arrays(np.uint8, (4, 6, 3)))
+    state.scan.motion.energy = draw(st.none() | arrays(np.float32, 5, 7))
+    state.scan.clip.image = draw(st.none() | hnp.arrays(np.uint8, (4, 6, 3)))
     return state
 
 
