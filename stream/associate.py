@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from engines.detections import Detections
 from stream import look as looks
-from stream.entity import RIGID, Entity, Look, same_kind
+from stream.entity import RIGID, SOLID, Entity, Look, same_kind
 from stream.outline import Outline, Outliner
 from stream.overlap import shadow
 from stream.patch import F32, box_iou, iou, shared_area
@@ -170,6 +170,8 @@ class Associate:
         patch = proposal.patch.main_part()
         if view.sharpen is not None and self._outliner.kind(category) != "pose":
             patch = view.sharpen(patch, box, [o.patch for o in state.entities if o.patch is not None], category)
+        if category in SOLID:
+            patch = patch.solid()
         area = patch.area
         if area < 48:
             return

@@ -95,6 +95,7 @@ class Entity(msgspec.Struct):
     box: np.ndarray
     """The whole entity's box, hidden parts included as far as known."""
     patch: Patch | None = None
+    """What is to be seen of it."""
     score: float = 0.0
     hits: int = 1
     misses: int = 0
@@ -114,6 +115,8 @@ class Entity(msgspec.Struct):
     reason: ExitReason = "lost"
     expression: str = ""
     """What it was last called in an event."""
+    shape: Patch | None = None
+    """Rigid things only: what is to be seen and what others hide of it, as it was before they did."""
     pose_us: int = -1
     """When a mask network last looked."""
     asked_us: int = -1_000_000

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from engines.crops import shrink
-from stream.patch import F32, U8, Patch
+from stream.patch import F32, HALF, U8, Patch, intersect
 
 WIDTH = 480
 """Pixels of the longer side at which flow is computed."""
@@ -72,24 +72,58 @@ class Flow:
         cv2.add(come, _places(w, h)[: y1 - y0, : x1 - x0], dst=come)
         return Patch(x0, y0, cv2.remap(patch.prob, come, None, cv2.INTER_LINEAR)).trim()
 
+    def carry_whole(self, patch: Patch, *, like: Patch | None = None) -> Patch:
+        """The patch one frame on as one piece: moved and scaled as its pixels (or those of `like`) are in the median.
+        Flow spills over a thing's edge and tears at what has no texture; what is rigid keeps its shape."""
+        like = like or patch
+        places, steps = self._inside(like)
+        if len(steps) < 16:
+            return self.carry(patch)
+        h, w = self._size
+        x, y = (float(v) for v in np.median(places, axis=0))
+        dx, dy = self.motion(like)
+        k = 1 + float(np.clip(np.mean([_growth(places[:, i], steps[:, i]) for i in (0, 1)]), -0.05, 0.05))
+        # The middle (x, y) of what is there now was at (x - dx, y - dy); what was one pixel wide is 1 / k pixels now.
+        left, top, right, bottom = (
+            (p - m) / k + m + d for p, m, d in zip(patch.window, (x, y, x, y), (dx, dy, dx, dy), strict=True)
+        )
+        window = intersect((int(left) - 2, int(top) - 2, int(right) + 3, int(bottom) + 3), (0, 0, w, h))
+        if window is None:
+            return Patch(patch.x0, patch.y0, np.zeros((1, 1), np.uint8))
+        x0, y0, x1, y1 = window
+        come = np.array([
+            [k, 0, k * (x0 - x - dx) + x - patch.x0],
+            [0, k, k * (y0 - y - dy) + y - patch.y0],
+        ])  # fmt: skip
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return Patch(x0, y0, cv2.warpAffine(patch.prob, come, (x1 - x0, y1 - y0), flags=flags)).trim()
+
     def motion(self, patch: Patch) -> tuple[float, float]:
         """Median motion of a patch (of frame `to`) in pixels a frame (x, y)."""
         if id(patch) not in self._motions:  # several stages ask for the same one
-            self._motions[id(patch)] = patch, self._measure(patch)
+            steps = self._inside(patch)[1]
+            m = np.median(steps, axis=0) if len(steps) else (0.0, 0.0)
+            self._motions[id(patch)] = patch, (-float(m[0]), -float(m[1]))
         return self._motions[id(patch)][1]
 
-    def _measure(self, patch: Patch) -> tuple[float, float]:
+    def _inside(self, patch: Patch) -> tuple[F32, F32]:
+        """Where the field's points inside the mask are, and their steps: [N, 2] float32 each, in frame pixels."""
         h, w = self.field.shape[:2]
         small = cv2.resize(
             patch.prob, (max(1, round(patch.prob.shape[1] / self.kx)), max(1, round(patch.prob.shape[0] / self.ky)))
         )
         x0, y0 = min(w - 1, round(patch.x0 / self.kx)), min(h - 1, round(patch.y0 / self.ky))
         part = self.field[y0 : y0 + small.shape[0], x0 : x0 + small.shape[1]]
-        inside = part[small[: part.shape[0], : part.shape[1]] >= 128]
-        if not len(inside):
-            return 0.0, 0.0
-        m = np.median(inside, axis=0)
-        return -float(m[0]) * self.kx, -float(m[1]) * self.ky
+        ys, xs = np.nonzero(small[: part.shape[0], : part.shape[1]] >= HALF)
+        k = np.array([self.kx, self.ky], np.float32)
+        return np.stack([xs + x0, ys + y0], axis=1).astype(np.float32) * k, part[ys, xs] * k
+
+
+def _growth(places: F32, steps: F32) -> float:
+    """By how much steps grow with places along one axis: the slope between the medians of the two outer thirds."""
+    low, high = np.quantile(places, (1 / 3, 2 / 3))
+    a, b = places <= low, places >= high
+    return float((np.median(steps[b]) - np.median(steps[a])) / max(1.0, np.median(places[b]) - np.median(places[a])))
 
 
 def _largest(steps: F32) -> float:

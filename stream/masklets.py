@@ -13,7 +13,7 @@ from engines.crops import F32
 from engines.reid import ReidNet
 from stream import look as looks
 from stream.associate import Associate
-from stream.entity import Entity, same_kind
+from stream.entity import RIGID, Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, ExitReason
 from stream.outline import Outliner
 from stream.overlap import claim, shadow
@@ -46,6 +46,9 @@ class Masklets:
             self._associate.step(state, view, view.detections)
         self._redraw.step(state, view)
         drawn = [e for e in state.entities if e.patch is not None]
+        for e in drawn:
+            e.shape = (e.shape or e.patch) if e.category in RIGID else None
+            e.patch = e.shape or e.patch  # what others hid of a rigid thing is still there, and may be in sight by now
         claim(drawn, carried, view.rgb, knows_instances=lambda category: self._outliner.kind(category) == "pose")
         self._settle(state, view)
         events += self._promote(state, view)
@@ -72,10 +75,17 @@ class Masklets:
                 dx, dy = (camera[0] + e.velocity[0] * seconds * 0.5, camera[1] + e.velocity[1] * seconds * 0.5)
                 e.box = shifted(e.box, dx, dy)
                 e.patch = None if view.flow is None else e.patch
+                e.shape = None
                 continue
             covered = e.patch.area < 0.3 * e.reference_area and shadow(e, state.entities, view.size) > 0.25
             dx, dy = view.flow.motion(e.patch)
-            e.patch = view.flow.carry(e.patch)
+            if e.category in RIGID:
+                e.shape, e.patch = (
+                    view.flow.carry_whole(e.shape or e.patch, like=e.patch),
+                    view.flow.carry_whole(e.patch),
+                )
+            else:
+                e.shape, e.patch = None, view.flow.carry(e.patch)
             if covered:  # what little shows may be the other's edge: the whole goes on as it went
                 dx, dy = camera[0] + e.velocity[0] * seconds, camera[1] + e.velocity[1] * seconds
                 e.patch = e.patch.within(window_of(e.box, view.size, grow=0.15))

@@ -35,7 +35,7 @@ def claim(
             odds = pa - pb
             if not (knows_instances(a.category) and knows_instances(b.category)):
                 odds = odds / 4 + _by_colour_and_past(a, b, carried, rgb, shared)
-            a_wins = odds >= 0 if _in_front(a, b) else odds > 0
+            a_wins = odds >= 0 if in_front(a, b) else odds > 0
             a.patch = a.patch.without(both & ~a_wins, shared)
             b.patch = b.patch.without(both & a_wins, shared)
 
@@ -52,7 +52,7 @@ def _by_colour_and_past(a: Entity, b: Entity, carried: dict[int, Patch], rgb: U8
     return votes
 
 
-def _in_front(a: Entity, b: Entity) -> bool:
+def in_front(a: Entity, b: Entity) -> bool:
     """Nearer things stand lower in the frame; among equals the one that shows more of itself."""
     if abs(float(a.box[3] - b.box[3])) > 0.02 * float(a.box[3] - a.box[1]):
         return bool(a.box[3] > b.box[3])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from stream import look as looks
-from stream.entity import SOLID, Entity, Sight, same_kind
+from stream.entity import RIGID, SOLID, Entity, Sight, same_kind
 from stream.outline import COST, Outline, Outliner
-from stream.overlap import behind, reaches_into
-from stream.patch import F32, Patch, iou, shared_area
+from stream.overlap import behind, in_front, reaches_into
+from stream.patch import F32, HALF, Patch, iou, shared_area
 from stream.view import FollowOptions, FollowState, View
+
+_RIGID_TRUST = 0.6
+"""Share of a new mask in a rigid thing's shape."""
 
 
 class Redraw:
@@ -100,11 +103,18 @@ class Redraw:
             )
         if e.category in SOLID:
             patch = patch.solid()
+        if e.category in RIGID and trust < 1 and not at_edge(patch, view.size):
+            trust = _RIGID_TRUST  # its shape is known from before, and changes slowly
         if e.patch is not None and trust < 1:
-            known = e.patch.on(patch.window)
+            known = (e.shape or e.patch).on(patch.window)
             levels = np.float32(trust) * patch.prob + np.float32(1 - trust) * known
+            if e.category in RIGID:  # behind another the network sees nothing of it
+                for o in others:
+                    if o is not e and o.patch is not None and in_front(o, e):
+                        levels = np.where(o.patch.on(patch.window) >= HALF, known, levels)
             patch = Patch(patch.x0, patch.y0, levels.astype(np.uint8))
         e.patch = patch.main_part(keep=0.08).trim()
+        e.shape = e.patch if e.category in RIGID else None
         e.pose_us = view.pts_us
         if seen.landmarks is not None and seen.presence > 0.5:
             e.sights.append(sight(e, view, seen.landmarks))
@@ -128,3 +138,9 @@ def sight(e: Entity, view: View, landmarks: F32 | None) -> Sight:
     x0, y0, x1, y1 = (float(v) for v in e.box)
     camera = view.flow.camera if view.flow is not None else (0.0, 0.0)
     return Sight(view.pts_us, (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, camera[0], camera[1], landmarks)
+
+
+def at_edge(patch: Patch, size: tuple[int, int]) -> bool:
+    """Whether the mask touches the frame's border: more of the thing may be beyond it."""
+    box = patch.box()
+    return box is not None and bool(min(box[0], box[1]) <= 2 or box[2] >= size[1] - 2 or box[3] >= size[0] - 2)
