@@ -119,6 +119,8 @@ class Entity(msgspec.Struct):
     """Rigid things only: what is to be seen and what others hide of it, as it was before they did."""
     pose_us: int = -1
     """When a mask network last looked."""
+    left_us: int = -1
+    """When it was last seen before it came back; -1 where it was never away."""
     asked_us: int = -1_000_000
     """When a second network was last asked."""
     traits: Traits = msgspec.field(default_factory=Traits)

@@ -1,4 +1,4 @@
-"""Look-back: a new entity is followed backward to when it first could be seen, as far as the window goes.
+"""Look-back: an entity that is new, or back, is followed backward to when it could be seen first, within the window.
 
 Strefer tracks from its one start frame in both directions; a stream can only look back a little. The mask is carried
 against time by optical flow and given up where forward and backward flow disagree, or it shrinks to nothing.

@@ -165,7 +165,7 @@ class Masklets:
             seen_so_far, first = state.frames.pop(e.id, []), state.first_patches.pop(e.id, None)
             if known is not None:
                 old, alike = known
-                e.id, e.category, e.expression = old.id, old.category, old.expression
+                e.id, e.category, e.expression, e.left_us = old.id, old.category, old.expression, old.seen_us
                 e.look, e.traits = looks.blend(old.look, e.look), old.traits
                 e.votes = {c: old.votes.get(c, 0) + e.votes.get(c, 0) for c in sorted({*old.votes, *e.votes})}
                 events.append(
@@ -177,14 +177,14 @@ class Masklets:
             else:
                 e.id = state.next_id
                 state.next_id += 1
-                if first is not None:
-                    state.first_patches[e.id] = first
                 events.append(
                     EntityAppeared(
                         entity=e.id, at_us=e.first_us, category=e.category, score=round(e.score, 3), bbox=box
                     )
                 )
             state.frames.setdefault(e.id, []).extend(seen_so_far)
+            if first is not None:
+                state.first_patches[e.id] = first
         return events
 
     def _active(self, e: Entity) -> bool:

@@ -30,6 +30,7 @@ from stream.events import (
     EntityAppeared,
     EntityDescribed,
     EntityExited,
+    EntityReentered,
     FeedEnded,
     FeedGap,
     FeedStarted,
@@ -158,18 +159,20 @@ class Pipeline:
         state.size, state.scale, state.last_us = size, scan.scale, scan.pts_us
         with watch("lookback"):
             for body in changes:
-                if isinstance(body, EntityAppeared):
+                if isinstance(body, EntityAppeared | EntityReentered):
                     self._look_back(state, body.entity, body.at_us, full, scan.scale)
         with watch("describe"):
             return scan.events + self._tell(state, changes, view, scan)
 
     def _look_back(self, state: FeedState, entity: int, first_us: int, size: tuple[int, int], scale: float) -> None:
-        """Add masks from before the first detection; they are the oldest of the entity's unsent frames."""
+        """Add masks from before this stay's first detection; they are the oldest of the entity's unsent frames."""
         e = next(e for e in state.follow.entities if e.id == entity)
         first = state.follow.first_patches.pop(entity, None)
         if first is None:
             return
         for pts_us, patch in trace_back(state.past, first, first_us, state.size):
+            if pts_us <= e.left_us:
+                break
             for other in state.follow.entities:
                 if other is not e and other.patch is not None and other.seen_us == pts_us:
                     patch = patch.without(other.patch.mask, other.patch.window)

@@ -7,8 +7,9 @@ import pytest
 from producers.scenes.scripts import SCENES
 from tests.evaluation import evaluate, table
 
-OF_CARS = 0.70
-"""Drawn cars that no network of lite outlines well: what is reached (0.74), short of the goal of 0.80, which stays."""
+LEAST = 0.80
+OF_CARS = 0.78
+"""Drawn cars: 0.81 is reached here; the rest is room for another processor's rounding."""
 RE_ENTRIES = {"exit-reentry": 1, "behind-pillar": 2}
 
 
@@ -18,9 +19,9 @@ RE_ENTRIES = {"exit-reentry": 1, "behind-pillar": 2}
 def test_scene(name: str) -> None:
     score = evaluate(f"synthetic:{name}")
     told = "\n" + table([score])
-    assert score.mean_iou >= (OF_CARS if name == "crossing-objects" else 0.80), told
+    assert score.mean_iou >= (OF_CARS if name == "crossing-objects" else LEAST), told
     assert score.switches == 0, told
     assert score.reentries == (RE_ENTRIES.get(name, 0),) * 2, told
     assert score.identities == len(score.iou), told
     assert score.idf1 >= 0.90, told
-    assert score.hota >= (0.65 if name == "crossing-objects" else 0.75), told
+    assert score.hota >= 0.75, told
