@@ -25,7 +25,7 @@ def page(story: Story, pictures: Pictures, *, has_overlay: bool) -> str:
         title=_t(story.feed),
         facts=_t(facts),
         source=_t(started.source if started else ""),
-        video='<video src="overlay.mp4" controls muted loop playsinline></video>' if has_overlay else "",
+        video=_video(pictures) if has_overlay else "",
         stills="".join(_still(at, data) for at, data in pictures.stills),
         queries=_queries(story),
         entities="".join(_card(story, e, pictures.cutouts.get(e.entity)) for e in _ordered(story)) or _nobody(),
@@ -36,6 +36,11 @@ def page(story: Story, pictures: Pictures, *, has_overlay: bool) -> str:
 
 def _ordered(story: Story) -> list[EntityStory]:
     return [story.entities[i] for i in sorted(story.entities)]
+
+
+def _video(pictures: Pictures) -> str:
+    poster = f' poster="{_uri("jpeg", pictures.stills[0][1])}"' if pictures.stills else ""
+    return f'<video src="overlay.mp4"{poster} preload="none" controls muted loop playsinline></video>'
 
 
 def _still(at_us: int, data: bytes) -> str:

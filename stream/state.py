@@ -63,25 +63,44 @@ def _from_plain(kind: type, value: Any) -> Any:
     raise TypeError(f"no state may hold a {kind}")
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """What survives a change of `VERSION`: the feed goes on where it was, and no number is given out twice."""
+
+    seq: int
+    rejected: int
+    next_id: int
+    segment: int
+
+
 def snapshot(state: FeedState) -> bytes:
-    """The state as bytes; `restore` gives an equal one, but for the look-back's images."""
+    """The state as bytes; `restore` gives an equal one, but for the images of the last frames."""
     images, times, last = state.past.images, state.past.times, state.scan.image
     state.past_from_us = times[0] if times else -1
     state.past.images, state.past.times, state.scan.image = [], [], None
+    kept = Kept(state.seq, state.rejected, state.follow.next_id, state.scan.clip.segment)
     try:
-        plain = msgspec.msgpack.encode([VERSION, state], enc_hook=_to_plain)
+        plain = msgspec.msgpack.encode([VERSION, kept, state], enc_hook=_to_plain)
     finally:
         state.past.images, state.past.times, state.scan.image = images, times, last
     return zlib.compress(plain, 1)
 
 
 def restore(data: bytes) -> FeedState:
-    """The state of `snapshot`'s bytes. Raises ValueError where they are of another version or damaged."""
+    """The state of `snapshot`'s bytes. Those of another version give a state that has only gone on counting.
+
+    Raises ValueError where they are damaged.
+    """
     try:
-        plain = zlib.decompress(data)
-        version, state = msgspec.msgpack.decode(plain, type=tuple[int, FeedState], dec_hook=_from_plain)
+        version, kept, body = msgspec.msgpack.decode(zlib.decompress(data), type=tuple[int, Kept, msgspec.Raw])
+        if version == VERSION:
+            return msgspec.msgpack.decode(body, type=FeedState, dec_hook=_from_plain)
+        feed = msgspec.msgpack.decode(body, type=_Named).feed
     except (zlib.error, msgspec.MsgspecError) as e:
         raise ValueError(f"the feed's saved state does not read: {e}") from None
-    if version != VERSION:
-        raise ValueError(f"the feed's saved state is of version {version}, this worker reads {VERSION}")
+    state = FeedState(feed, seq=kept.seq, rejected=kept.rejected)
+    state.follow.next_id, state.scan.clip.segment = kept.next_id, kept.segment
     return state
+
+
+class _Named(msgspec.Struct):
+    feed: str

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
+from engines.errors import UserError
 from stream import refer
 from stream.chunk import Chunk, ChunkHeader, EndHeader, GapHeader, Header, decode_header
 from stream.decode import CorruptChunkError
@@ -274,7 +275,10 @@ class Worker:
         saved = self._log.latest(STATE, feed)
         if saved is None:
             return FeedState(feed), b""
-        state = restore(saved.value)
+        try:
+            state = restore(saved.value)
+        except ValueError as e:
+            raise UserError(f"{feed}: {e}; produce it under another feed id, or begin with a new log") from None
         for recent in state.recent:
             record = next(iter(self._log.read(CHUNKS, key=feed, after=recent.offset - 1)), None)
             if record is None or record.offset != recent.offset:
