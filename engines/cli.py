@@ -30,14 +30,15 @@ def models() -> None:
 def list_models() -> None:
     """All files of the catalogue, and which are here."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     store = environment_store()
-    table = Table("name", "for", "licence", "size", "here", box=None)
+    table = Table(*(Column(name, no_wrap=True) for name in ("name", "for", "licence", "size", "here")), box=None)
     for item in catalogue.MODELS + catalogue.SAMPLES:
         path = store.locate(item)
         table.add_row(item.name, item.about, item.licence, f"{item.size_bytes / 1e6:.1f} MB", str(path or "-"))
-    Console(soft_wrap=True).print(table)
+    widest = Console(width=1000).measure(table).maximum  # a path that is cut short cannot be copied
+    Console(width=widest).print(table)
 
 
 @models.command()

@@ -15,6 +15,8 @@ from engines.backends import Session
 from engines.detections import F32, U8, Detections, suppress
 
 SIZE = 224
+_SURENESS = 0.7
+"""What a score counts for: it is as sure of a railing as of a person, so that the pose network has to agree."""
 
 
 def _anchors() -> F32:
@@ -30,7 +32,7 @@ def _anchors() -> F32:
 class PersonDetector:
     name = "blazepose-person"
 
-    def __init__(self, session: Session, *, score: float = 0.3, iou: float = 0.4) -> None:
+    def __init__(self, session: Session, *, score: float = 0.25, iou: float = 0.4) -> None:
         self._session, self._score, self._iou = session, score, iou
         self._anchors = _anchors()
 
@@ -44,7 +46,7 @@ class PersonDetector:
         out = self._session.run((canvas / 127.5 - 1).astype(np.float32)[None])
         by_width = {o.shape[-1]: o[0] for o in out}
         values, logits = by_width[12], by_width[1][:, 0]
-        scores = (1 / (1 + np.exp(-np.clip(logits, -50, 50)))).astype(np.float32)
+        scores = (_SURENESS / (1 + np.exp(-np.clip(logits, -50, 50)))).astype(np.float32)
         keep = np.flatnonzero(scores >= self._score)
         points = values[keep].reshape(-1, 6, 2)
         points[:, [0, 2, 3, 4, 5]] += self._anchors[keep, None]

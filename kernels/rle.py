@@ -1,4 +1,8 @@
-"""Masks to COCO run-length encoding, on the CPU by pycocotools' C code (the only file that imports it).
+"""Masks to COCO run-length encoding and back.
+
+`encode_logits` goes from a mask network's low-resolution logits straight to the runs of the full-size mask: on a CUDA
+device by Triton (gpu/rle.py), else by numba (cpu/rle.py); `encode` and `encode_window` take masks that are there
+already, by pycocotools' C code (the only file that imports it), which also reads the strings.
 
 Source of the format: the COCO API (Lin et al., github.com/cocodataset/cocoapi): runs of a column-major mask,
 alternating from 0, packed into a printable string.
@@ -6,11 +10,116 @@ alternating from 0, packed into a printable string.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as _coco
 
+from kernels.resize import axis
+
 Bool = NDArray[np.bool_]
+I32 = NDArray[np.int32]
+
+CAPACITY = 2048
+"""Changes of a mask for which there is room at first; a mask with more is encoded again with room enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """N masks of one size (H, W).
+
+    counts: N compressed strings. area: [N] int64 pixels. box: [N, 4] int32, x0, y0, x1, y1 in pixels with exclusive
+    ends, zeros for an empty mask. stability: [N] float32, pixels over threshold + offset per pixels over threshold -
+    offset, 1 where there are none (SAM's stability score, Kirillov et al., arXiv 2304.02643).
+    """
+
+    counts: list[str]
+    size: tuple[int, int]
+    area: NDArray[np.int64]
+    box: I32
+    stability: NDArray[np.float32]
+
+
+def encode_logits(
+    logits: Any, size: tuple[int, int], *, threshold: float = 0.0, offset: float = 1.0, capacity: int = CAPACITY
+) -> Encoded:
+    """The masks that logits [N, h, w] give when they are brought to `size` (H, W) and cut at `threshold`.
+
+    logits: finite; a NumPy array or torch.Tensor; float16, bfloat16 or float32; on the CPU or a CUDA device, which
+        decides the path. They are upsampled as `torch.nn.functional.interpolate(..., mode="bilinear",
+        align_corners=False)` does it in float32: bit for bit as its CPU kernel where H + W is over 128 (below that
+        PyTorch adds in another order, and a pixel within rounding of the threshold may differ; so may one of
+        PyTorch's CUDA kernel).
+    offset: of the stability score; 0 leaves it out (all ones).
+    capacity: changes of a mask for which there is room at first.
+
+    Raises ValueError where the shapes do not fit and TypeError for another dtype.
+    """
+    h, w = _checked(logits, size)
+    if getattr(logits, "is_cuda", False):
+        from kernels.gpu import rle as gpu
+
+        positions, facts = gpu.runs(logits, size, threshold, offset, capacity)
+    else:
+        positions, facts = _runs_on_cpu(_host(logits).reshape(-1, h, w), size, threshold, offset, capacity)
+    return _encoded(positions, facts, size, offset)
+
+
+def _checked(logits: Any, size: tuple[int, int]) -> tuple[int, int]:
+    if logits.ndim != 3 or 0 in logits.shape[1:]:
+        raise ValueError(f"logits are of shape {tuple(logits.shape)}, wanted [N, h, w] with h and w of 1 or more")
+    if min(size) < 1 or size[0] * size[1] >= 2**31:
+        raise ValueError(f"a mask cannot be of {size}, wanted (H, W) of 1 or more and under 2**31 pixels")
+    if str(logits.dtype).removeprefix("torch.") not in ("float16", "bfloat16", "float32"):
+        raise TypeError(f"logits are {logits.dtype}, wanted float16, bfloat16 or float32")
+    return int(logits.shape[1]), int(logits.shape[2])
+
+
+def _host(logits: Any) -> NDArray[np.float32]:
+    if not isinstance(logits, np.ndarray):
+        logits = logits.detach().float().numpy()
+    return np.asarray(logits, np.float32)
+
+
+def _runs_on_cpu(
+    logits: NDArray[np.float32], size: tuple[int, int], threshold: float, offset: float, capacity: int
+) -> tuple[list[I32], NDArray[np.int64]]:
+    """Positions of changes by mask, and [N, FACTS] facts."""
+    from kernels.cpu import rle as cpu
+
+    rows, columns = axis(logits.shape[1], size[0]), axis(logits.shape[2], size[1])
+    facts = np.zeros((len(logits), cpu.FACTS), np.int64)
+
+    def one(i: int) -> I32:
+        room = capacity
+        while True:
+            positions = np.empty(room, np.int32)
+            found = cpu.runs(
+                np.ascontiguousarray(logits[i].T), columns.first, columns.weight, rows.begin, rows.weight,
+                np.float32(threshold), np.float32(offset), positions, facts[i],
+            )  # fmt: skip
+            if found <= room:
+                return positions[:found]
+            room = found
+
+    if len(logits) < 2:
+        return [one(i) for i in range(len(logits))], facts
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(one, range(len(logits)))), facts
+
+
+def _encoded(positions: Sequence[I32], facts: NDArray[np.int64], size: tuple[int, int], offset: float) -> Encoded:
+    from kernels.cpu import rle as cpu
+
+    high, low = facts[:, 5].astype(np.float32), facts[:, 6].astype(np.float32)
+    stability = np.where((low > 0) & (offset > 0), high / np.maximum(low, 1), 1).astype(np.float32)
+    counts = [cpu.pack(p, size[0] * size[1]).tobytes().decode("ascii") for p in positions]
+    return Encoded(counts, size, facts[:, 0].copy(), facts[:, 1:5].astype(np.int32), stability)
 
 
 def encode_window(mask: Bool, x0: int, y0: int, size: tuple[int, int]) -> str:

@@ -49,11 +49,13 @@ def produce(
     live_chunk_s: float = LIVE_CHUNK_S,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    end_when_stopped: bool = True,
 ) -> Produced:
     """Write all sources, one after the other on one time line, to `feed`; returns when they end or `stop` is set.
 
     A producer that is started again on the same sources skips what is in the log and goes on; on other sources it
-    continues the feed after its former end. Raises UserError for a bad feed name or bounds.
+    continues the feed after its former end. `end_when_stopped`: whether a stopped feed is told to have ended (else it
+    waits to be gone on with). Raises UserError for a bad feed name or bounds.
     """
     check_feed(feed)
     if not (0 < max_chunk_s <= 3600 and 0 < live_chunk_s <= 3600):
@@ -61,7 +63,7 @@ def produce(
     if loop and any(s.live for s in sources):
         raise UserError("a live source cannot be looped")
     run = _Run(sources, feed, log, loop, max_chunk_s, live_chunk_s, progress, stop or threading.Event())
-    return run.all(realtime=realtime)
+    return run.all(realtime=realtime, end_when_stopped=end_when_stopped)
 
 
 def check_feed(feed: str) -> None:
@@ -86,7 +88,7 @@ class _Run:
         lengths = [s.seconds for s in sources]
         self.total_s = None if loop or None in lengths else sum(s for s in lengths if s is not None)
 
-    def all(self, *, realtime: bool) -> Produced:
+    def all(self, *, realtime: bool, end_when_stopped: bool) -> Produced:
         state, known = self._start()
         if known and state.ended in ("end", "error"):
             return Produced(0, state.ended, complete=True)
@@ -97,7 +99,7 @@ class _Run:
                 if index != state.source:
                     state.begin_source(index)
                 if not self._source(state, realtime=realtime):
-                    return self._end(state, "stopped")
+                    return self._end(state, "stopped") if end_when_stopped else Produced(self.written, "stopped")
             if not self.loop or state.broken:
                 return self._end(state, "error" if state.broken else "end")
             state.passes += 1
@@ -141,7 +143,19 @@ class _Run:
         except BrokenSourceError as e:
             structlog.get_logger().warning(str(e))
             state.broken = True
+        else:
+            self._compare(source, (state.end_us - state.origin_us) / 1e6)
         return not self.stop.is_set()
+
+    def _compare(self, source: Source, read_s: float) -> None:
+        """Say so where a file is much shorter than it claims: nothing in it shows where it was cut."""
+        if self.stop.is_set() or source.live or source.seconds is None:
+            return
+        if read_s < 0.9 * source.seconds and source.seconds - read_s > 1:
+            structlog.get_logger().warning(
+                f"{source.name} says that it is {source.seconds:.1f} s long and holds {read_s:.1f} s of video: "
+                "it may have been cut off"
+            )
 
     def _gap(self, state: ProducerState, outage: Outage) -> None:
         end_us = state.end_us + round(outage.seconds * 1e6)

@@ -112,6 +112,21 @@ def open_sources(specs: tuple[str, ...] | list[str]) -> list[Source]:
     return sources
 
 
+def open_each(specs: tuple[str, ...] | list[str]) -> tuple[list[Source], list[str]]:
+    """The sources that can be read, and a line for each file that cannot. Raises UserError where none can."""
+    opened: list[Source] = []
+    refused: list[str] = []
+    for spec in specs:
+        for one in [str(path) for path in _files(spec) or []] or [spec]:
+            try:
+                opened += open_source(one)
+            except UserError as e:
+                refused.append(str(e))
+    if not opened:
+        raise UserError(refused[0] if refused else "there is nothing to annotate: name a file, a folder or an address")
+    return opened, refused
+
+
 def open_source(spec: str) -> list[Source]:
     """The sources of a spec: one, but for folders and globs. Raises UserError where there are none."""
     if spec.startswith(PREFIX):
@@ -121,17 +136,20 @@ def open_source(spec: str) -> list[Source]:
     path = Path(spec.removeprefix("file://")).expanduser()
     if spec.startswith("/dev/") and path.is_char_device():
         return [CameraSource(spec)]
+    files = _files(spec)
+    if files is not None and not files:
+        raise UserError(f"the folder {path} holds no video file" if path.is_dir() else f"no file matches {spec!r}")
+    return [FileSource(p) for p in files or [path]]
+
+
+def _files(spec: str) -> list[Path] | None:
+    """The video files of a folder or a glob; None where the spec is neither."""
+    path = Path(spec.removeprefix("file://")).expanduser()
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not files:
-            raise UserError(f"the folder {path} holds no video file")
-        return [FileSource(p) for p in files]
-    if not path.exists() and any(c in spec for c in "*?["):
-        found = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())  # noqa: PTH207 absolute patterns too
-        if not found:
-            raise UserError(f"no file matches {spec!r}")
-        return [FileSource(p) for p in found]
-    return [FileSource(path)]
+        return sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if "://" not in spec.removeprefix("file://") and not path.exists() and any(c in spec for c in "*?["):
+        return sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())  # noqa: PTH207 absolute patterns too
+    return None
 
 
 def _cut_off(container: InputContainer, path: Path) -> bool:

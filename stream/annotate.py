@@ -101,6 +101,10 @@ class Result:
     """False where the folder was complete before this run."""
 
 
+class StoppedError(Exception):
+    """A run over files was stopped before its end; the same call goes on with it."""
+
+
 def annotate(
     sources: Sequence[Source],
     out: Path,
@@ -116,7 +120,9 @@ def annotate(
 ) -> Result:
     """Annotate one feed made of `sources` into the folder `out`. Goes on where a former run was killed.
 
-    Raises UserError where the folder cannot be written, is in use, or holds another run (then `fresh` starts over).
+    Raises UserError where the folder cannot be written, is in use, or holds another run (then `fresh` starts over), and
+    StoppedError where `stop` was set before files came to their end. Stopping ends a live source, and its results are
+    written.
     """
     home = out / ".strefer"
     ask = Ask(
@@ -144,12 +150,23 @@ def _run(
 ) -> Produced:  # fmt: skip
     """Producer in a thread, worker here, until the worker has seen the feed's end."""
     outcome: list[Produced | BaseException] = []
+    live = any(s.live for s in sources)
+    reached_s = 0.0
     lengths = [s.seconds for s in sources]
     total = None if None in lengths else sum(s for s in lengths if s is not None)
 
     def run() -> None:
         try:
-            outcome.append(produce(sources, feed, log, max_chunk_s=max_chunk_s, live_chunk_s=live_chunk_s, stop=stop))
+            produced = produce(
+                sources,
+                feed,
+                log,
+                max_chunk_s=max_chunk_s,
+                live_chunk_s=live_chunk_s,
+                stop=stop,
+                end_when_stopped=live,
+            )
+            outcome.append(produced)
         except BaseException as e:  # it belongs to the caller, whatever it is
             outcome.append(e)
 
@@ -159,9 +176,12 @@ def _run(
     worker = Worker(log, Pipeline(networks), PyAVDecoder(), session_s=3.0)
 
     def finished(done: Done | None) -> bool:
+        nonlocal reached_s
         if done is not None:
-            tell("annotate", done.at_us / 1e6, total)
-            return False
+            reached_s = done.at_us / 1e6
+            tell("annotate", reached_s, total)
+            ended = done.ended
+            return stop.is_set() and not live and not ended
         return bool(outcome) and log.lag("strefer", CHUNKS) == 0
 
     try:
@@ -175,6 +195,8 @@ def _run(
     result = outcome[0]
     if isinstance(result, BaseException):
         raise result
+    if stop.is_set() and not live and (result.reason == "stopped" or log.lag("strefer", CHUNKS)):
+        raise StoppedError(f"stopped at {reached_s:.1f} s of video: run the same command again to go on from there")
     return result
 
 

@@ -20,6 +20,7 @@ Examples:
   strefer annotate clip.mp4 --out clip.annotated
   strefer annotate clip.mp4 --out found --query "the girl in the blue skirt" --query "the dog"
   strefer annotate synthetic:two-people --out demo
+  strefer annotate clips/ --out all                         (a folder of videos: a folder of results each)
   strefer annotate rtsp://camera/stream --out door          (Ctrl-C ends it and writes the results)
 """
 
@@ -45,15 +46,16 @@ def annotate(
 
     SOURCE is whatever `strefer produce` takes. In the folder: annotations.jsonl (all events), overlay.mp4 (masks and
     names drawn over the video), report.html and summary.json. Several sources each get a folder of their own inside.
-    Killed and run again, it goes on where it was; run again when complete, it says so.
+    Killed or stopped (Ctrl-C) and run again, it goes on where it was; run again when complete, it says so.
     """
     from producers.cli import stop_on_signals
-    from producers.sources import open_sources
+    from producers.sources import open_each
+    from stream.annotate import StoppedError
     from stream.parse import parse
 
     for text in queries:
         parse(text)
-    opened = open_sources(sources)
+    opened, refused = open_each(sources)
     if len(opened) > 1 and any(s.live for s in opened):
         raise UserError("several live sources at once: give each its `strefer produce`, and run `strefer worker`")
     stop = stop_on_signals()
@@ -64,11 +66,17 @@ def annotate(
         if names.count(name) > 1:
             name = f"{name}-{names.count(name)}"  # two files of one name in different folders
         folder = out if len(opened) == 1 else out / name
-        result = _one(source, folder, queries, fresh, max_chunk_s, live_chunk_s, quiet, stop)
+        try:
+            result = _one(source, folder, queries, fresh, max_chunk_s, live_chunk_s, quiet, stop)
+        except StoppedError as e:
+            click.echo(f"{source.name}: {e}", err=True)
+            raise SystemExit(130) from None
         if not quiet:
             _say(result)
         if stop.is_set():
             break
+    if refused:  # what could be annotated is; the rest is told last, where it is seen
+        raise UserError("\n".join(f"left out: {line}" for line in refused))
 
 
 def _one(
@@ -104,6 +112,29 @@ def feed_name(source: str) -> str:
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "feed"
 
 
+def _coming_and_going(exits: int, reentries: int) -> str:
+    """exits 2, reentries 1: "left twice, came back once"."""
+    if not reentries:
+        return "then gone"
+    return f"left {_times(exits)}, came back {_times(reentries)}"
+
+
+def _times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def _unbound(text: str, engines: list[str]) -> str:
+    """Why a query found nobody: nobody fits, or no network here could have found such a thing."""
+    from engines.person import PersonDetector
+    from stream.parse import parse
+
+    noun = parse(text).noun
+    blind = not engines or engines[0] == PersonDetector.name
+    if blind and parse(text).category not in ("person", "object"):
+        return f"cannot be found: no network here knows {noun or 'it'} (yolox-nano does: strefer models pull)"
+    return "fits nobody"
+
+
 def _say(result: Result) -> None:
     """What was found, in words, and where to look."""
     from stream.story import clock
@@ -119,14 +150,14 @@ def _say(result: Result) -> None:
         f"segment{'s' * (len(s.segments) != 1)}, {count} {'entity' if count == 1 else 'entities'}"
     )
     for e in s.entities:
-        gone = f", left {e.exits}x and came back {e.reentries}x" if e.exits else ""
+        gone = f", {_coming_and_going(e.exits, e.reentries)}" if e.exits else ""
         seen = f"{clock(e.first_us)} to {clock(e.last_us)}"
         click.echo(
             f"  {e.entity}: {e.expression or 'the ' + e.category} ({e.category}), {seen}, {e.frames} masks{gone}"
         )
     for q in s.queries:
         who = " or ".join(str(i) for i in q.entities)
-        said = {"bound": f"is {who}", "ambiguous": f"could be {who}", "unbound": "fits nobody"}[q.outcome]
+        said = {"bound": f"is {who}", "ambiguous": f"could be {who}"}.get(q.outcome) or _unbound(q.text, s.engines)
         click.echo(f'  "{q.text}" {said}')
     if s.errors or s.gaps:
         click.echo(f"  {s.errors} errors, {s.gaps} gaps: see the report")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from engines.errors import UserError
+
 _EPILOG = """\b
 Examples:
   strefer worker --log run
@@ -37,6 +39,10 @@ def worker(folder: Path, group: str, keep_gb: float, drain: bool) -> None:
     from stream.runtime import settle
     from stream.worker import Done, Worker
 
+    if not (folder / "log.sqlite").exists():
+        if drain:
+            raise UserError(f"{folder} holds no log: `strefer produce SOURCE --feed ID --log {folder}` makes one")
+        click.echo(f"{folder} is new and holds no feed yet: waiting for one", err=True)
     log = SqliteLog(folder, retain={CHUNKS: Retention(keep_bytes=round(keep_gb * 1e9))})
     settle()
     networks = lite.load(environment_store())

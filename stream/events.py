@@ -95,7 +95,7 @@ class SegmentClosed(Body, frozen=True, kw_only=True):
 
 
 class EntityAppeared(Body, frozen=True, kw_only=True):
-    """A new entity was confirmed; `at_us` is when it was first seen."""
+    """A new entity was confirmed; `at_us` is when it was first detected. Masks of the look-back are earlier."""
 
     entity: int
     at_us: int

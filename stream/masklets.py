@@ -134,11 +134,13 @@ class Masklets:
             e.look_area = max(e.look_area, float(e.patch.area))
 
     def _why(self, e: Entity, state: FollowState, size: tuple[int, int]) -> ExitReason:
+        h, w = size
+        x0, y0, x1, y1 = (float(v) for v in e.box)
+        if not (0 < (x0 + x1) / 2 < w and 0 < (y0 + y1) / 2 < h):
+            return "edge"
         hidden_by = shadow(e, state.entities, size)
         if hidden_by > 0.3:
             return "occluded"
-        h, w = size
-        x0, y0, x1, y1 = (float(v) for v in e.box)
         mx, my = 0.02 * w, 0.02 * h
         if x0 < mx or x1 > w - mx or (y0 < my and e.velocity[1] < 0) or (y1 > h - my and e.velocity[1] > 0):
             return "edge"

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from engines.errors import UserError
-from stream.doctor.rows import Row, State, first_line, load
+from stream.doctor.rows import Row, State, load
 
 # Codec, FFmpeg's decoder: its own `av1` only drives hardware.
 DECODERS = (("h264", "h264"), ("hevc", "hevc"), ("vp9", "vp9"), ("av1", "libdav1d"), ("mjpeg", "mjpeg"))
@@ -45,8 +45,8 @@ def _nvenc(av: Any) -> Row:
         encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = 256, 256, "yuv420p", 25
         encoder.time_base = Fraction(1, 25)
         encoder.open()
-    except Exception as e:
-        return Row("NVENC", "warn", f"no encoder on this GPU, or no GPU ({first_line(e)}); re-encoding uses the CPU")
+    except Exception:
+        return Row("NVENC", "warn", "no encoder on this GPU, or no GPU; re-encoding uses the CPU")
     return Row("NVENC", "ok", "h264")
 
 

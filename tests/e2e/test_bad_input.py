@@ -214,3 +214,29 @@ def test_a_cut_off_video_with_its_index_in_front(strefer: Strefer, capfd: pytest
     summary = json.loads((strefer.folder / "out/summary.json").read_bytes())
     assert summary["reason"] == "error"
     assert 25 <= summary["frames"] < 75
+
+
+@pytest.mark.slow
+def test_a_bad_file_among_good_ones(strefer: Strefer, capfd: pytest.CaptureFixture[str]) -> None:
+    """The others are annotated, and what was left out is said last."""
+    folder = strefer.folder / "clips"
+    folder.mkdir()
+    for name in ("a.mp4", "c.mp4"):
+        make_video(folder / name, Recipe(frames=10))
+    (folder / "b.mp4").write_text("no video")
+    code = main(["annotate", str(folder), "--out", str(strefer.folder / "out"), "--quiet"])
+    assert (code, capfd.readouterr().err.count("left out")) == (2, 1)
+    assert {p.parent.name for p in (strefer.folder / "out").glob("*/summary.json")} == {"a", "c"}
+
+
+@pytest.mark.slow
+def test_half_a_file_that_does_not_know_it(strefer: Strefer, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = make_video(strefer.folder / "whole.mkv", Recipe(container="matroska", frames=100, gop=10)).read_bytes()
+    (strefer.folder / "half.mkv").write_bytes(whole[: len(whole) // 2])
+    assert main(["annotate", str(strefer.folder / "half.mkv"), "--out", str(strefer.folder / "out")]) == 0
+    assert "it may have been cut off" in "".join(capfd.readouterr())
+
+
+def test_a_worker_where_no_log_is(strefer: Strefer) -> None:
+    assert "holds no log" in strefer.fails("worker", "--log", "{0}/nosuch", "--drain")
+    assert not (strefer.folder / "nosuch").exists()

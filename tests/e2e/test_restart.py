@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import signal
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from stream.events import decode_line
 from stream.log import ANNOTATIONS, CHUNKS, DEADLETTER
 from stream.log.sqlite import SqliteLog
 from stream.worker import GROUP
-from tests.e2e.programs import events, finish, kill_somewhere, start
+from tests.e2e.programs import commits, events, finish, kill_somewhere, start
 from tests.media import samples
 from tests.running import post_queries, work
 
@@ -105,3 +107,14 @@ def _logged(home: Path) -> dict[str, list[tuple[str, bytes]]]:
             if record.headers["ce_type"] != "chunk.done":
                 found.setdefault(record.key, []).append((record.headers["ce_id"], record.value))
     return found
+
+
+def test_annotate_stopped_politely_goes_on(clean: list[bytes], tmp_path: Path) -> None:
+    process = start(*annotate(SCENE, tmp_path))
+    while commits(tmp_path / ".strefer") == 0 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert not any((tmp_path / name).exists() for name in RESULTS), "half a result is none"
+    finish(start(*annotate(SCENE, tmp_path)))
+    assert result(tmp_path) == clean

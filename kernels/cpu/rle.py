@@ -1,0 +1,143 @@
+"""Runs of an upsampled mask from its low-resolution logits, by numba; no full-size array is made.
+
+Between two low-resolution rows the interpolated column is linear, so that most stretches are inside or outside as a
+whole: only where both rows' signs differ (or come close to the threshold) the pixels between are computed.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+
+FACTS = 8
+"""area, x0, y0, x1, y1 (of the box, ends exclusive), pixels over threshold + offset, over threshold - offset, 0."""
+
+
+@intrinsic
+def _fma(context, a, b, c):
+    """a * b + c with one rounding."""
+    kind = numba.types.float32
+
+    def emit(_context, builder: ir.IRBuilder, _signature, values):
+        return builder.fma(*values)
+
+    return kind(kind, kind, kind), emit
+
+
+@numba.njit(nogil=True, cache=True)
+def _between(p, q, weight):
+    """The value between two rows, rounded as PyTorch's CPU kernel rounds it."""
+    return _fma(p, np.float32(1) - weight, weight * q)
+
+
+@numba.njit(nogil=True, cache=True)
+def _over(p, q, weights, begin, end, threshold):
+    """How many of the pixels between two rows are over the threshold."""
+    margin = np.float32(1e-6) * (abs(p) + abs(q))
+    if min(p, q) > threshold + margin:
+        return end - begin
+    if max(p, q) < threshold - margin:
+        return 0
+    count = 0
+    for y in range(begin, end):
+        if _between(p, q, weights[y]) > threshold:
+            count += 1
+    return count
+
+
+@numba.njit(nogil=True, cache=True)
+def runs(columns, first_x, weight_x, begin_y, weight_y, threshold, offset, positions, facts):
+    """Where the mask of one logit map changes, in column-major pixels; and its facts.
+
+    columns: [w, h] float32, the logits transposed. first_x, weight_x, begin_y, weight_y: of `resize.axis`.
+    positions: [capacity] int32, out. facts: [FACTS] int64, out. Returns how many changes there are; where that is more
+    than the capacity, positions holds the first ones and the caller has to come again with more room.
+    """
+    w, h = columns.shape
+    out_w, out_h = len(first_x), len(weight_y)
+    column = np.empty(h, np.float32)
+    found, inside, last = 0, False, 0
+    area, high, low = 0, 0, 0
+    x0, x1, y0, y1 = out_w, 0, out_h, 0
+    for x in range(out_w):
+        a, b = columns[first_x[x]], columns[min(first_x[x] + 1, w - 1)]
+        weight = weight_x[x]
+        for i in range(h):
+            column[i] = _fma(a[i], np.float32(1) - weight, weight * b[i])
+        seen = False
+        for i in range(h):
+            begin, end = begin_y[i], begin_y[i + 1]
+            if begin == end:
+                continue
+            p, q = column[i], column[min(i + 1, h - 1)]
+            margin = np.float32(1e-6) * (abs(p) + abs(q))
+            least, most = min(p, q) - margin, max(p, q) + margin
+            if least > threshold + offset:
+                high, low = high + end - begin, low + end - begin
+            elif offset > 0 and not most < threshold - offset:
+                high += _over(p, q, weight_y, begin, end, threshold + offset)
+                low += _over(p, q, weight_y, begin, end, threshold - offset)
+            whole_in = least > threshold
+            if whole_in or most < threshold:
+                if whole_in != inside:
+                    at = x * out_h + begin
+                    if inside:
+                        area += at - last
+                    if found < len(positions):
+                        positions[found] = at
+                    found, inside, last = found + 1, whole_in, at
+                if whole_in:
+                    seen = True
+                    y0, y1 = min(y0, begin), max(y1, end)
+                continue
+            for y in range(begin, end):
+                now = _between(p, q, weight_y[y]) > threshold
+                if now:
+                    seen = True
+                    y0, y1 = min(y0, y), max(y1, y + 1)
+                if now != inside:
+                    at = x * out_h + y
+                    if inside:
+                        area += at - last
+                    if found < len(positions):
+                        positions[found] = at
+                    found, inside, last = found + 1, now, at
+        if seen:
+            x0, x1 = min(x0, x), x + 1
+    if inside:
+        area += out_w * out_h - last
+    facts[0] = area
+    if area > 0:
+        facts[1], facts[2], facts[3], facts[4] = x0, y0, x1, y1
+    facts[5], facts[6] = high, low
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def pack(positions, pixels):
+    """Compressed counts, as bytes [n] uint8, of a mask of so many pixels that changes at these positions [k] int32.
+
+    Each run but the first three is written as its difference to the run two before, five bits a character, lowest
+    first, the sixth bit for "more", plus 48 (the COCO API's packing).
+    """
+    text = np.empty((len(positions) + 1) * 7, np.uint8)
+    n, last = 0, np.int64(0)
+    one_before, two_before = np.int64(0), np.int64(0)
+    for i in range(len(positions) + 1):
+        end = np.int64(positions[i]) if i < len(positions) else np.int64(pixels)
+        run = end - last
+        value = run - two_before if i > 2 else run
+        more = True
+        while more:
+            bits = value & 0x1F
+            value >>= 5
+            more = value != -1 if bits & 0x10 else value != 0
+            text[n] = (bits | 0x20 if more else bits) + 48
+            n += 1
+        last, two_before, one_before = end, one_before, run
+    return text[:n]

@@ -1,0 +1,107 @@
+"""Compile every Triton kernel for every GPU generation, without a GPU, and print what each takes, as JSON lines.
+
+`python -m tests.kernels.compiled`, in a process without TRITON_INTERPRET (it is read when Triton is imported).
+Registers and spills are what the assembler that comes in Triton's wheel says of the PTX.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from kernels.gpu import iou, preprocess, rle
+
+ARCHITECTURES = (80, 86, 89, 90, 100, 120)
+
+AXES = {"first_x": "*i32", "weight_x": "*fp32", "first_y": "*i32", "begin_y": "*i32", "weight_y": "*fp32"}
+SIZES = dict.fromkeys(("h", "w", "out_h", "out_w", "longest"), "i32")
+
+
+def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, int]]]:
+    """Name, kernel, signature and constants of everything that is launched."""
+    found: list[tuple[str, Any, dict[str, str], dict[str, int]]] = []
+    shapes = [(kind, 256) for kind in ("fp16", "bf16", "fp32", "u8")]  # SAM's logits have 256 rows
+    for kind, low in [*shapes, ("fp32", 64), ("fp32", 1024), ("u8", 1080), ("u8", 2160)]:
+        columns, intervals, warps = rle.tile(low)
+        constants = {"BX": columns, "BI": intervals, "WHOLE": int(kind == "u8"), "num_warps": warps}
+        head = {"logits": f"*{kind}", **AXES}
+        count = {**head, "blocks": "*i32", **SIZES, "threshold": "fp32", "offset": "fp32"}
+        write = {**head, "places": "*i32", "out": "*i32", **SIZES, "threshold": "fp32", "width": "i32"}
+        found.append((f"rle._count {kind} {low}", rle._count, count, constants))
+        found.append((f"rle._write {kind} {low}", rle._write, write, constants))
+    pointers = {"blocks": "*i32", "places": "*i32", "out": "*i32"}
+    found += [
+        (f"rle._place {blocks}", rle._place, {**pointers, "n_blocks": "i32", "width": "i32"}, {"BB": blocks})
+        for blocks in (512, 4096)
+    ]
+    runs = {"starts": "*i32", "offsets": "*i64", "out": "*u8", "out_h": "i32", "out_w": "i32", "steps": "i32"}
+    found.append(("rle._fill", rle._fill, runs, {"BY": 16, "BX": 64}))
+    packing = {"masks": "*u8", "words": "*i32", "used": "*u8", "areas": "*i32", "pixels": "i32", "stretches": "i32"}
+    found.append(("iou._pack", iou._pack, packing, {"WORDS": iou.WORDS}))
+    sides = {"a": "*i32", "b": "*i32", "used_a": "*u8", "used_b": "*u8", "tiles": "*i64", "shared": "*i32"}
+    found.append(("iou._pairs", iou._pairs, sides, {"WORDS": iou.WORDS, "TILE": iou.TILE}))
+    levels = dict.fromkeys(("mean_r", "mean_g", "mean_b", "over_r", "over_g", "over_b", "pad"), "fp32")
+    tile = {"TILE_Y": preprocess.TILE_Y, "TILE_X": preprocess.TILE_X}
+    for kind in ("fp16", "bf16", "fp32"):
+        to = {"table": "*i64", "colours": "*fp32", "out": f"*{kind}", "side": "i32", "taps_y": "i32", "taps_x": "i32"}
+        found.append((f"preprocess {kind}", preprocess._preprocess, {**to, **levels}, tile))
+    return found
+
+
+def compile_one(kernel: Any, signature: dict[str, str], constants: dict[str, int], arch: int) -> dict[str, int]:
+    """Registers, spilled bytes and shared memory of one kernel."""
+    options = {"num_warps": constants["num_warps"]} if "num_warps" in constants else {}
+    constants = {name: value for name, value in constants.items() if name != "num_warps"}
+    kinds = {**signature, **dict.fromkeys(constants, "constexpr")}
+    values = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
+    built = triton.compile(ASTSource(kernel, kinds, values), target=GPUTarget("cuda", arch, 32), options=options)
+    assert built.asm["cubin"][:4] == b"\x7fELF"
+    said = assembled(built.asm["ptx"])
+    registers = re.search(r"Used (\d+) registers", said)
+    spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", said)
+    assert registers, said
+    assert spills, said
+    return {
+        "registers": int(registers[1]), "spilled": sum(map(int, spills)), "shared": int(built.metadata.shared),
+        "threads": 32 * built.metadata.num_warps,
+    }  # fmt: skip
+
+
+def assembled(ptx: str) -> str:
+    """What the assembler says of PTX."""
+    target = re.search(r"\.target\s+(\w+)", ptx)
+    assert target, ptx[:200]
+    folder = Path(triton.__file__).parent / "backends/nvidia/bin"
+    newer = folder / "ptxas-blackwell"
+    assembler = newer if newer.exists() else folder / "ptxas"
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "kernel.ptx"
+        source.write_text(ptx)
+        done = subprocess.run(
+            [assembler, "-v", f"--gpu-name={target[1]}", source, "-o", Path(name) / "kernel.cubin"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def main() -> int:
+    for name, kernel, signature, constants in configurations():
+        for arch in ARCHITECTURES:
+            print(
+                json.dumps({"kernel": name, "sm": arch, **compile_one(kernel, signature, constants, arch)}), flush=True
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
