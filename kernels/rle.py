@@ -70,6 +70,51 @@ def encode_logits(
     return _encoded(positions, facts, size, offset)
 
 
+def encode_masks(masks: Any) -> Encoded:
+    """Masks [N, H, W] bool, a NumPy array or torch.Tensor; on a CUDA device by Triton, else by pycocotools."""
+    if masks.ndim != 3 or 0 in masks.shape[1:]:
+        raise ValueError(f"masks are of shape {tuple(masks.shape)}, wanted [N, H, W] with H and W of 1 or more")
+    size = (int(masks.shape[1]), int(masks.shape[2]))
+    if getattr(masks, "is_cuda", False):
+        import torch
+
+        from kernels.gpu import rle as gpu
+
+        return _encoded(*gpu.runs(masks.view(torch.uint8), size, 0.5, 0.0, CAPACITY), size, 0.0)
+    host = np.asarray(masks if isinstance(masks, np.ndarray) else masks.numpy(), bool)
+    counts = [encode(m) for m in host]
+    boxes = _coco.toBbox([{"size": list(size), "counts": c.encode("ascii")} for c in counts]).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    areas = np.array([area(c, size) for c in counts], np.int64)
+    return Encoded(counts, size, areas, boxes.astype(np.int32), np.ones(len(host), np.float32))
+
+
+def decode_masks(counts: Sequence[str], size: tuple[int, int], device: str = "cpu") -> Any:
+    """[N, H, W] bool masks of compressed counts, a torch.Tensor on `device`: on a CUDA device only runs go there.
+
+    Raises ValueError where counts do not fill `size`.
+    """
+    import torch
+
+    if not device.startswith("cuda"):
+        return torch.from_numpy(np.array([decode(c, size) for c in counts], bool).reshape(-1, *size))
+    from kernels.gpu import rle as gpu
+
+    return gpu.fill([positions(c, size) for c in counts], size, device)
+
+
+def positions(counts: str, size: tuple[int, int]) -> I32:
+    """The column-major pixels [k] int32 at which a mask of `size` (H, W) changes. Raises ValueError as `decode`."""
+    from kernels.cpu import rle as cpu
+
+    text = np.frombuffer(counts.encode("ascii", "replace"), np.uint8)
+    found = np.empty(len(text), np.int64)
+    n, pixels = cpu.unpack(text, found)
+    if pixels != size[0] * size[1]:
+        raise ValueError(f"counts do not decode to a mask of {size}: they do not fill it")
+    return found[:n].astype(np.int32)
+
+
 def _checked(logits: Any, size: tuple[int, int]) -> tuple[int, int]:
     if logits.ndim != 3 or 0 in logits.shape[1:]:
         raise ValueError(f"logits are of shape {tuple(logits.shape)}, wanted [N, h, w] with h and w of 1 or more")

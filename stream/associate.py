@@ -10,11 +10,12 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from engines.detections import Detections
+from kernels.iou import box_iou
 from stream import look as looks
 from stream.entity import RIGID, SOLID, Entity, Look, same_kind
 from stream.outline import Outline, Outliner
 from stream.overlap import shadow
-from stream.patch import F32, box_iou, iou, shared_area
+from stream.patch import F32, iou, shared_area
 from stream.redraw import Redraw
 from stream.view import FollowOptions, FollowState, View
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from engines.crops import U8
 from engines.detections import Detections, Detector
+from kernels.iou import box_iou
 from stream.entity import GROUPS
-from stream.patch import box_iou
 
 FOLLOWED = frozenset().union(*GROUPS) | {"boat", "airplane", "object"}
 """Categories that act or are acted upon; furniture and tableware are scenery."""

@@ -7,9 +7,10 @@ import msgspec
 import numpy as np
 
 from engines.detections import Detections
+from kernels.iou import box_iou
 from stream.entity import GROUPS
 from stream.flow import Flow
-from stream.patch import F32, box_iou
+from stream.patch import F32
 
 _SOLID = frozenset().union(*GROUPS[:4])
 """Categories that move by themselves."""

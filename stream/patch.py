@@ -152,13 +152,3 @@ def iou(a: Patch, b: Patch) -> float:
     both = shared_area(a, b)
     union = a.area + b.area - both
     return both / union if union else 0.0
-
-
-def box_iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """[M, N] IoU of boxes a [M, 4] and b [N, 4], xyxy."""
-    a, b = np.asarray(a, np.float64).reshape(-1, 4), np.asarray(b, np.float64).reshape(-1, 4)
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(np.clip(v[:, 2:] - v[:, :2], 0, None), axis=1) for v in (a, b)]
-    union = areas[0][:, None] + areas[1][None] - both
-    return np.where(union > 0, both / np.maximum(union, 1e-9), 0.0)

@@ -141,3 +141,28 @@ def pack(positions, pixels):
             n += 1
         last, two_before, one_before = end, one_before, run
     return text[:n]
+
+
+@numba.njit(nogil=True, cache=True)
+def unpack(text, positions):
+    """Where the mask of compressed counts (bytes [n] uint8) changes, into positions [n] int64: how many there are, and
+    the pixels of all runs together. An ending in the middle of a number, or a run below zero, gives -1 pixels."""
+    found, total, value, shift = 0, 0, 0, 0
+    one_before, two_before, run_number = 0, 0, 0
+    for i in range(len(text)):
+        bits = int(text[i]) - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        run = value + two_before if run_number > 2 else value
+        if run < 0:
+            return 0, -1
+        total += run
+        positions[found] = total
+        found += 1
+        run_number, two_before, one_before = run_number + 1, one_before, run
+        value, shift = 0, 0
+    return (max(0, found - 1), total) if shift == 0 else (0, -1)

@@ -14,7 +14,7 @@ from engines.fastestdet import FastestDetDetector
 from engines.labels import COCO
 from engines.person import PersonDetector
 from engines.yolox import YoloxDetector
-from stream.patch import box_iou
+from kernels.iou import box_iou
 
 Build = Callable[[Session], Detector]
 CASES = {

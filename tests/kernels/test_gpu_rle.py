@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kernels import rle
 from kernels.gpu import rle as gpu
+from kernels.reference import rle as reference
 from tests.kernels.textures import F32, logits, maps
 
 
@@ -26,6 +27,8 @@ def same(values: torch.Tensor, size: tuple[int, int], capacity: int, *, ties: bo
         assert not bool((np.stack(differ) & ~at_edge.numpy()).any())
         return
     assert made.counts == wanted.counts
+    if not ties:
+        assert [p.tolist() for p in positions] == [p.tolist() for p in reference.changes(values.cpu(), size, 0.0)]
     assert np.array_equal(made.area, wanted.area)
     assert np.array_equal(made.box, wanted.box)
     assert np.allclose(made.stability, wanted.stability)
@@ -70,3 +73,10 @@ def test_masks_there_already(h: int, w: int, share: float, seed: int) -> None:
     positions, facts = gpu.runs(torch.from_numpy(masks).to(device).view(torch.uint8), (h, w), 0.5, 0.0, 64)
     assert rle._encoded(positions, facts, (h, w), 0.0).counts == [rle.encode(m) for m in masks]
     assert np.array_equal(gpu.fill(positions, (h, w), device).cpu().numpy(), masks)
+    assert np.array_equal(reference.masks([torch.from_numpy(p).long() for p in positions], (h, w)).numpy(), masks)
+    assert [rle.positions(rle.encode(m), (h, w)).tolist() for m in masks] == [p.tolist() for p in positions]
+    both = rle.encode_masks(masks)
+    assert both.counts == rle.encode_masks(torch.from_numpy(masks).to(device)).counts
+    assert np.array_equal(both.box, facts[:, 1:5])
+    assert np.array_equal(both.area, facts[:, 0])
+    assert np.array_equal(rle.decode_masks(both.counts, (h, w), device).cpu().numpy(), masks)

@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 
 from kernels import iou
 from kernels.gpu import iou as gpu
+from kernels.reference import iou as reference
 
 Bool = NDArray[np.bool_]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -39,6 +40,8 @@ def test_equals_pycocotools(pair: tuple[Bool, Bool], random) -> None:  # type: i
     crowd = [random.random() < 0.5 for _ in b]
     assert np.array_equal(iou.mask_iou(a, b), by_coco(a, b, [False] * len(b)))
     assert np.array_equal(iou.mask_iou(a, b, crowd=crowd), by_coco(a, b, crowd))
+    plain = reference.mask_iou(torch.from_numpy(a), torch.from_numpy(b), crowd)
+    assert np.array_equal(plain.numpy(), by_coco(a, b, crowd))
     assert np.array_equal(iou.mask_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy(), iou.mask_iou(a, b))
 
 

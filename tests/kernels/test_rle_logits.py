@@ -109,3 +109,18 @@ def test_refuses(shape: tuple[int, ...], size: tuple[int, int], error: str) -> N
         rle.encode_logits(np.zeros(shape, np.float32), size)
     with pytest.raises(TypeError, match="float64"):
         rle.encode_logits(np.zeros((1, 4, 4)), (9, 9))
+
+
+def test_more_than_two_thousand_million_pixels() -> None:
+    size, n = (1080, 1920), 1040
+    assert n * size[0] * size[1] > 2**31
+    values = logits("noise", 8, 6, 6, 11)
+    made = rle.encode_logits(np.tile(values, (n // 8, 1, 1)), size, offset=0)
+    assert made.counts == rle.encode_logits(values, size, offset=0).counts * (n // 8)
+    check(values[:1], size, 0.0, 0.5)
+
+
+@pytest.mark.parametrize("counts", ["", "P", "0", "\u00e9", "PPYo1", "o"])
+def test_counts_that_do_not_fill_the_mask(counts: str) -> None:
+    with pytest.raises(ValueError, match="do not fill it"):
+        rle.positions(counts, (9, 9))

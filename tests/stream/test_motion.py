@@ -9,11 +9,11 @@ import pytest
 from pictures import SIZE, U8, disc, full, mask_iou, patch_of, shifted, texture
 
 from engines.detections import Detections
+from kernels.iou import box_iou
 from stream.background import Background, BackgroundState
 from stream.detect import Detect, is_due, merge
 from stream.flow import Flow, flow_image, small_image
 from stream.motion import MotionDetector, MotionState, corroborate
-from stream.patch import box_iou
 
 STEP_US = 33_333
 

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stream.patch import HALF, Patch, box_iou, intersect, iou, shared_area, to_levels, window_of
+from kernels.iou import box_iou
+from stream.patch import HALF, Patch, intersect, iou, shared_area, to_levels, window_of
 
 SIZE = (48, 64)
 
