@@ -47,8 +47,20 @@ HOMES = {
     "pycocotools": {"kernels/rle.py"},
     "scenedetect": {"stream/clip.py"},
     "supervision": {"stream/overlay.py"},
-    "torch": {"stream/decode/dali.py"},
-    "triton": set(),
+    "numba": {"kernels/cpu/rle.py"},
+    "torch": {
+        "stream/decode/dali.py",
+        "kernels/rle.py",
+        "kernels/iou.py",
+        "kernels/preprocess.py",
+        "kernels/gpu/rle.py",
+        "kernels/gpu/iou.py",
+        "kernels/gpu/preprocess.py",
+        "kernels/reference/rle.py",
+        "kernels/reference/iou.py",
+        "kernels/reference/preprocess.py",
+    },
+    "triton": {"kernels/gpu/rle.py", "kernels/gpu/iou.py", "kernels/gpu/preprocess.py"},
 }
 
 

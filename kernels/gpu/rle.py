@@ -255,7 +255,7 @@ def tile(h: int) -> tuple[int, int, int]:
     """For `h` low-resolution rows the columns and intervals of a program, and its warps."""
     intervals = triton.next_power_of_2(h)
     columns = max(1, TILE // intervals)
-    return columns, intervals, max(4, min(16, columns * intervals // 64))
+    return columns, intervals, max(8, min(16, columns * intervals // 128))
 
 
 def fill(positions: list[NDArray[np.int32]], size: tuple[int, int], device: str) -> torch.Tensor:
