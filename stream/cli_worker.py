@@ -39,11 +39,12 @@ def worker(folder: Path, group: str, keep_gb: float, drain: bool) -> None:
     from stream.runtime import settle
     from stream.worker import Done, Worker
 
-    if not (folder / "log.sqlite").exists():
-        if drain:
-            raise UserError(f"{folder} holds no log: `strefer produce SOURCE --feed ID --log {folder}` makes one")
-        click.echo(f"{folder} is new and holds no feed yet: waiting for one", err=True)
+    new = not (folder / "log.sqlite").exists()
+    if new and drain:
+        raise UserError(f"{folder} holds no log: `strefer produce SOURCE --feed ID --log {folder}` makes one")
     log = SqliteLog(folder, retain={CHUNKS: Retention(keep_bytes=round(keep_gb * 1e9))})
+    if new:
+        click.echo(f"{folder} is new and holds no feed yet: waiting for one", err=True)
     settle()
     networks = lite.load(environment_store())
     for line in networks.missing:

@@ -86,7 +86,7 @@ def test_cpu_and_gpu_each_bring_one_onnxruntime() -> None:
 
 
 def test_a_light_install_is_light() -> None:
-    light = {Requirement(r).name for r in PROJECT["dependencies"] + EXTRAS["cpu"] + EXTRAS["dev"]}
+    light = {Requirement(r).name for r in PROJECT["dependencies"] + EXTRAS["cpu"]}
     assert not light & {"torch", "torchvision", "triton", "sam2", "opencv-python"}
 
 
