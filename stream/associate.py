@@ -178,6 +178,11 @@ class Associate:
             return
         if self._outliner.kind(category) == "pose" and score < self._o.sure_score and proposal.presence < 0.25:
             return  # scenery that resembles a person: the pose network sees nobody there
+        sliver = self._sliver(state, view, category, box, area)
+        if sliver is not None:
+            sliver.patch = None
+            self._take(sliver, state.entities, view, found, d, proposal)
+            return
         taken = sum(
             shared_area(patch, e.patch)
             for e in state.entities
@@ -191,6 +196,17 @@ class Associate:
         e.pose_us, e.reference_area = view.pts_us, float(area)
         state.entities.append(e)
         state.first_patches[e.id] = patch
+
+    def _sliver(self, state: FollowState, view: View, category: str, box: F32, area: int) -> Entity | None:
+        """Who has just come in, of whom only an arm was followed so far, and who is now seen as a whole."""
+        for e in state.entities:
+            tight = e.patch.box() if e.patch is not None else None
+            if tight is None or e.patch is None or not same_kind(e.category, category):
+                continue
+            new = view.pts_us - e.first_us < self._o.sliver_us
+            if new and e.patch.area < 0.35 * area and _shares(tight, box) > 0.8:
+                return e
+        return None
 
 
 def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:

@@ -20,8 +20,8 @@ from engines.pose import PoseNet
 from stream.entity import SOLID
 from stream.patch import HALF, Patch, to_levels, window_of
 
-COST = {"pose": 2, "segment": 3, "cut": 3}
-"""What an outline costs, in units of about 4 ms on two cores: an eighth of a frame's time at 30 frames/s."""
+COST = {"pose": 4, "segment": 6, "cut": 6}
+"""What an outline costs, in units of about 2 ms on two cores."""
 
 _GRABCUT_SIDE = 72
 """Pixels of the longer side at which GrabCut works."""

@@ -25,7 +25,7 @@ class Redraw:
         """Let the mask networks look again, longest unseen first, as far as this frame's budget goes."""
         # What a frame leaves over the next may spend, so that an odd budget is not lost.
         state.credit = min(state.credit + self._o.budget, 2 * self._o.budget)
-        for e in sorted(state.entities, key=lambda e: (e.pose_us, e.id)):
+        for e in sorted(state.entities, key=lambda e: (not _comes_in(e, view), e.pose_us, e.id)):
             kind = self._outliner.kind(e.category)
             if e.patch is None or e.pose_us == view.pts_us or e.category == "object":
                 spent = COST[kind] if e.pose_us == view.pts_us else 0  # a detection had it drawn already
@@ -138,6 +138,12 @@ def sight(e: Entity, view: View, landmarks: F32 | None) -> Sight:
     x0, y0, x1, y1 = (float(v) for v in e.box)
     camera = view.flow.camera if view.flow is not None else (0.0, 0.0)
     return Sight(view.pts_us, (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, camera[0], camera[1], landmarks)
+
+
+def _comes_in(e: Entity, view: View) -> bool:
+    """Whether the entity is new and touches the frame's border: more of it shows in every frame, which flow cannot
+    know."""
+    return e.patch is not None and view.pts_us - e.first_us < 1_000_000 and at_edge(e.patch, view.size)
 
 
 def at_edge(patch: Patch, size: tuple[int, int]) -> bool:

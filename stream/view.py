@@ -19,7 +19,7 @@ from stream.patch import Patch
 class FollowOptions:
     """Thresholds of following. Times in microseconds, the budget a frame in units of outline.COST."""
 
-    budget: int = 3
+    budget: int = 5
     ask_every_us: int = 130_000
     new_score: float = 0.4
     sure_score: float = 0.72
@@ -30,6 +30,7 @@ class FollowOptions:
     object_every_us: int = 500_000
     tentative_us: int = 1_200_000
     object_tentative_us: int = 3_000_000
+    sliver_us: int = 1_000_000
     hidden_us: int = 500_000
     max_misses: int = 4
     look_every_us: int = 1_000_000
