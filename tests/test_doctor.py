@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from engines.catalogue import MODELS
 from engines.store import Store
-from stream.doctor import Row, checks, compute, doctor, examine, media, networks, system
+from stream.doctor import Row, checks, compute, doctor, examine, media, networks, system, verdict
 from stream.log import open_log
 from stream.log.sqlite.schema import FILE
 
@@ -253,8 +253,11 @@ def test_the_command_prints_a_line_each_or_json(monkeypatch: pytest.MonkeyPatch,
     assert result.output.splitlines() == [
         "ok      PyAV  18.1.0",
         "warn    torch not installed [really]  -> pip install torch",
+        "profile lite is ready; the other warnings concern what it does without",
     ]
     result = CliRunner().invoke(doctor, ["--json"])
     assert msgspec.json.decode(result.output, type=list[Row]) == rows
     rows.append(Row("LiteRT", "missing", "not installed", "pip install ai-edge-litert"))
     assert CliRunner().invoke(doctor, ["--json"]).exit_code == 1
+    assert verdict(rows) == "profile lite cannot run: see LiteRT"
+    assert verdict([Row("yolox-nano", "warn", "not here")]).startswith("profile lite runs without yolox-nano:")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from engines.lite import NETWORKS
 from stream.doctor import compute, media, networks, system
 from stream.doctor.rows import Row, first_line
 
@@ -62,8 +63,20 @@ def doctor(log_folder: Path, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
     else:
         _show(rows)
+        click.echo(verdict(rows))
     if any(row.state == "missing" for row in rows):
         raise SystemExit(1)
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """One line on what all of it means for profile `lite`."""
+    broken = [row.name for row in rows if row.state == "missing"]
+    if broken:
+        return f"profile lite cannot run: see {', '.join(broken)}"
+    lost = [row.name for row in rows if row.state == "warn" and row.name in NETWORKS]
+    if lost:
+        return f"profile lite runs without {', '.join(lost)}: see above for what each is for"
+    return "profile lite is ready; the other warnings concern what it does without"
 
 
 def _show(rows: Sequence[Row]) -> None:

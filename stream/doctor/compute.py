@@ -73,7 +73,7 @@ def litert() -> list[Row]:
 def torch() -> list[Row]:
     module, detail = load("torch", "torch")
     if module is None:
-        return [Row("torch", "warn", f"{detail}; profile sam2 and GPU decoding need it", "pip install torch")]
+        return [Row("torch", "warn", f"{detail}; only GPU decoding and kernels need it", "pip install torch")]
     rows = [Row("torch", "ok", detail)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a driver that is too old warns, and is_available says the rest
