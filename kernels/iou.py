@@ -22,7 +22,7 @@ def mask_iou(a: Any, b: Any, *, crowd: Sequence[bool] | None = None) -> Any:
         the same device. Equal to `pycocotools.mask.iou`.
     crowd: N flags; for a crowd in b the union is a's area alone (COCO's iscrowd).
 
-    Raises ValueError where the shapes do not fit.
+    Raises ValueError where the shapes or devices do not fit, TypeError where masks are not bool.
     """
     return mask_iou_many([(a, b)], crowd=None if crowd is None else [crowd])[0]
 
@@ -32,6 +32,8 @@ def mask_iou_many(groups: Sequence[tuple[Any, Any]], *, crowd: Sequence[Sequence
     of them go in one launch."""
     crowds = [[False] * len(b) for _, b in groups] if crowd is None else crowd
     for (a, b), flags in zip(groups, crowds, strict=True):
+        if any(str(m.dtype).removeprefix("torch.") != "bool" for m in (a, b)):
+            raise TypeError(f"masks are {a.dtype} and {b.dtype}, wanted bool")
         if a.ndim != 3 or b.ndim != 3 or a.shape[1:] != b.shape[1:] or len(flags) != len(b):
             raise ValueError(
                 f"masks {tuple(a.shape)} and {tuple(b.shape)} with {len(flags)} crowd flags do not fit: wanted "
@@ -39,15 +41,19 @@ def mask_iou_many(groups: Sequence[tuple[Any, Any]], *, crowd: Sequence[Sequence
             )
     if not groups:
         return []
+    if len({str(getattr(m, "device", "host")) for pair in groups for m in pair}) > 1:
+        raise ValueError("masks lie on several devices: bring them to one")
     if not getattr(groups[0][0], "is_cuda", False):
         return [_like(a, _on_cpu(_host(a), _host(b), flags)) for (a, b), flags in zip(groups, crowds, strict=True)]
     import torch
 
     from kernels.gpu import iou as gpu
 
-    packed = [(gpu.pack(a), gpu.pack(b)) for a, b in groups]
+    with torch.cuda.device(groups[0][0].device):
+        packed = [(gpu.pack(a), gpu.pack(b)) for a, b in groups]
+        shared = gpu.shared(packed)
     out = []
-    for (a, b), both, flags in zip(packed, gpu.shared(packed), crowds, strict=True):
+    for (a, b), both, flags in zip(packed, shared, crowds, strict=True):
         flag = torch.tensor(list(flags), dtype=torch.bool, device=both.device)
         areas = a.area.long()[:, None], b.area.long()[None]
         union = torch.where(flag[None], areas[0].expand_as(both), areas[0] + areas[1] - both)
@@ -87,20 +93,23 @@ def _like(what: Any, result: F64) -> Any:
 def box_iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> F64:
     """[M, N] IoU of boxes a [M, 4] and b [N, 4], x0, y0, x1, y1; 0 where both are empty."""
     both, union, _ = _box_areas(a, b)
-    return np.where(union > 0, both / np.maximum(union, 1e-9), 0.0)
+    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
 
 
 def box_giou(a: NDArray[np.floating], b: NDArray[np.floating]) -> F64:
     """[M, N] generalised IoU (Rezatofighi et al., CVPR 2019), in [-1, 1]: the IoU less the share of the smallest box
     round both that neither holds. It says how far apart boxes are that do not touch."""
     both, union, hull = _box_areas(a, b)
-    iou = np.where(union > 0, both / np.maximum(union, 1e-9), 0.0)
-    return np.where(hull > 0, iou - (hull - union) / np.maximum(hull, 1e-9), 0.0)
+    iou = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    return iou - np.divide(hull - union, hull, out=np.zeros_like(hull), where=hull > 0)
 
 
 def _box_areas(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[F64, F64, F64]:
     """[M, N] each: what two boxes share, what they cover together, and the smallest box round both, in pixels."""
-    a, b = np.asarray(a, np.float64).reshape(-1, 4), np.asarray(b, np.float64).reshape(-1, 4)
+    a, b = (np.asarray(v, np.float64) for v in (a, b))
+    if any(v.size and (v.ndim != 2 or v.shape[1] != 4) for v in (a, b)):
+        raise ValueError(f"boxes are of shape {a.shape} and {b.shape}, wanted [M, 4] and [N, 4]")
+    a, b = a.reshape(-1, 4), b.reshape(-1, 4)
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     both = np.prod(np.clip(high - low, 0, None), axis=2)
     areas = [np.prod(np.clip(v[:, 2:] - v[:, :2], 0, None), axis=1) for v in (a, b)]

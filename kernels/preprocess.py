@@ -77,10 +77,15 @@ def preprocess(
     """
     import torch
 
+    batches = list(batches) if isinstance(batches, list | tuple) else [batches]
     if not batches:
         raise ValueError("no frames to preprocess")
     for batch in batches:
         _check(batch)
+    if len({str(p.device) for b in batches for p in ((b.y, b.uv) if isinstance(b, Nv12) else (b,))}) > 1:
+        raise ValueError("frames lie on several devices: bring them to one")
+    if side < 1 or any(len(v) != 3 for v in normalise) or 0 in normalise[1]:
+        raise ValueError(f"side is {side} and normalise {normalise}, wanted 1 or more, and three means and deviations")
     dtype = dtype or torch.float32
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise ValueError(f"dtype is {dtype}, wanted float32, float16 or bfloat16")
@@ -88,23 +93,27 @@ def preprocess(
     if first.is_cuda:
         from kernels.gpu import preprocess as gpu
 
-        return gpu.preprocess(batches, side, normalise, letterbox, pad, dtype)
+        with torch.cuda.device(first.device):
+            return gpu.preprocess(batches, side, normalise, letterbox, pad, dtype)
     from kernels.reference import preprocess as reference
 
     return reference.preprocess(batches, side, normalise, letterbox, pad, dtype)
 
 
 def _check(batch: Any) -> None:
+    """Raises ValueError where a batch is not what `preprocess` takes."""
+    parts = [batch.y, batch.uv] if isinstance(batch, Nv12) else [batch]
+    for part in parts:
+        if str(getattr(part, "dtype", type(part))) != "torch.uint8":
+            raise ValueError(f"frames are {getattr(part, 'dtype', type(part))}, wanted torch.uint8")
+    shape = tuple(parts[0].shape)
     if isinstance(batch, Nv12):
-        t, h, w = batch.y.shape
-        if tuple(batch.uv.shape) != (t, (h + 1) // 2, (w + 1) // 2, 2):
-            raise ValueError(
-                f"NV12 of {tuple(batch.y.shape)} wants chroma [T, H / 2, W / 2, 2], got {tuple(batch.uv.shape)}"
-            )
-        kinds = [batch.y.dtype, batch.uv.dtype]
-    else:
-        if batch.ndim != 4 or batch.shape[3] != 3:
-            raise ValueError(f"frames are of shape {tuple(batch.shape)}, wanted [T, H, W, 3]")
-        kinds = [batch.dtype]
-    if any(str(kind) != "torch.uint8" for kind in kinds):
-        raise ValueError(f"frames are {kinds[0]}, wanted torch.uint8")
+        if len(shape) != 3 or 0 in shape[1:]:
+            raise ValueError(f"NV12's y is of shape {shape}, wanted [T, H, W]")
+        chroma = (shape[0], (shape[1] + 1) // 2, (shape[2] + 1) // 2, 2)
+        if tuple(batch.uv.shape) != chroma:
+            raise ValueError(f"NV12 of {shape} wants chroma {chroma}, got {tuple(batch.uv.shape)}")
+        if batch.matrix not in ("bt601", "bt709"):
+            raise ValueError(f"matrix is {batch.matrix!r}, wanted bt601 or bt709")
+    elif len(shape) != 4 or shape[3] != 3 or 0 in shape[1:3]:
+        raise ValueError(f"frames are of shape {shape}, wanted [T, H, W, 3]")

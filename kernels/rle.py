@@ -2,7 +2,8 @@
 
 `encode_logits` goes from a mask network's low-resolution logits straight to the runs of the full-size mask: on a CUDA
 device by Triton (gpu/rle.py), else by numba (cpu/rle.py); `encode` and `encode_window` take masks that are there
-already, by pycocotools' C code (the only file that imports it), which also reads the strings.
+already, by pycocotools' C code (the only file that imports it).
+`encode_masks` and `decode_masks` take batches, and the path that their device asks for.
 
 Source of the format: the COCO API (Lin et al., github.com/cocodataset/cocoapi): runs of a column-major mask,
 alternating from 0, packed into a printable string.
@@ -60,11 +61,15 @@ def encode_logits(
 
     Raises ValueError where the shapes do not fit and TypeError for another dtype.
     """
+    size = (int(size[0]), int(size[1]))
     h, w = _checked(logits, size)
     if getattr(logits, "is_cuda", False):
+        import torch
+
         from kernels.gpu import rle as gpu
 
-        positions, facts = gpu.runs(logits, size, threshold, offset, capacity)
+        with torch.cuda.device(logits.device):
+            positions, facts = gpu.runs(logits, size, threshold, offset, capacity)
     else:
         positions, facts = _runs_on_cpu(_host(logits).reshape(-1, h, w), size, threshold, offset, capacity)
     return _encoded(positions, facts, size, offset)
@@ -72,15 +77,20 @@ def encode_logits(
 
 def encode_masks(masks: Any) -> Encoded:
     """Masks [N, H, W] bool, a NumPy array or torch.Tensor; on a CUDA device by Triton, else by pycocotools."""
-    if masks.ndim != 3 or 0 in masks.shape[1:]:
-        raise ValueError(f"masks are of shape {tuple(masks.shape)}, wanted [N, H, W] with H and W of 1 or more")
+    if masks.ndim != 3 or 0 in masks.shape[1:] or masks.shape[1] * masks.shape[2] >= 2**31:
+        raise ValueError(
+            f"masks are of shape {tuple(masks.shape)}, wanted [N, H, W], H and W of 1 or more, under 2**31"
+        )
+    if str(masks.dtype).removeprefix("torch.") != "bool":
+        raise TypeError(f"masks are {masks.dtype}, wanted bool")
     size = (int(masks.shape[1]), int(masks.shape[2]))
     if getattr(masks, "is_cuda", False):
         import torch
 
         from kernels.gpu import rle as gpu
 
-        return _encoded(*gpu.runs(masks.view(torch.uint8), size, 0.5, 0.0, CAPACITY), size, 0.0)
+        with torch.cuda.device(masks.device):
+            return _encoded(*gpu.runs(masks.view(torch.uint8), size, 0.5, 0.0, CAPACITY), size, 0.0)
     host = np.asarray(masks if isinstance(masks, np.ndarray) else masks.numpy(), bool)
     counts = [encode(m) for m in host]
     boxes = _coco.toBbox([{"size": list(size), "counts": c.encode("ascii")} for c in counts]).reshape(-1, 4)
@@ -96,11 +106,13 @@ def decode_masks(counts: Sequence[str], size: tuple[int, int], device: str = "cp
     """
     import torch
 
+    size, device = (int(size[0]), int(size[1])), str(device)
     if not device.startswith("cuda"):
         return torch.from_numpy(np.array([decode(c, size) for c in counts], bool).reshape(-1, *size))
     from kernels.gpu import rle as gpu
 
-    return gpu.fill([positions(c, size) for c in counts], size, device)
+    with torch.cuda.device(device):
+        return gpu.fill([positions(c, size) for c in counts], size, device)
 
 
 def positions(counts: str, size: tuple[int, int]) -> I32:
@@ -110,7 +122,7 @@ def positions(counts: str, size: tuple[int, int]) -> I32:
     text = np.frombuffer(counts.encode("ascii", "replace"), np.uint8)
     found = np.empty(len(text), np.int64)
     n, pixels = cpu.unpack(text, found)
-    if pixels != size[0] * size[1]:
+    if pixels != size[0] * size[1] or pixels >= 2**31:
         raise ValueError(f"counts do not decode to a mask of {size}: they do not fill it")
     return found[:n].astype(np.int32)
 

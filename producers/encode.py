@@ -35,8 +35,11 @@ class EncoderChoice:
     options: tuple[tuple[str, str], ...]
 
 
-X264 = EncoderChoice("libx264", (("preset", "veryfast"), ("crf", "15"), ("qmax", "18")))
-X264_444 = EncoderChoice("libx264", (("preset", "veryfast"), ("crf", "6"), ("qmax", "8")))
+_SAME_BYTES = ("x264-params", "mbtree=0")
+"""x264's macroblock tree reads memory it never wrote (asm, core 165): with it the bytes depend on what the process did
+before, and a resumed producer must make the same chunks."""
+X264 = EncoderChoice("libx264", (("preset", "veryfast"), ("crf", "15"), ("qmax", "18"), _SAME_BYTES))
+X264_444 = EncoderChoice("libx264", (("preset", "veryfast"), ("crf", "6"), ("qmax", "8"), _SAME_BYTES))
 NVENC = EncoderChoice("h264_nvenc", (("preset", "p4"), ("rc", "constqp"), ("qp", "14")))
 MPEG4 = EncoderChoice("mpeg4", (("qmin", "1"), ("qmax", "2")))
 VP9 = EncoderChoice(

@@ -21,6 +21,8 @@ from kernels.resize import axis
 
 HEADER = 8
 """Numbers in front of a mask's changes: how many there are, area, x0, y0, x1, y1, pixels over both stability marks."""
+MOST = 65_535
+"""Masks of one launch: CUDA's limit for a grid's second side."""
 TILE = 512
 """Intervals a program works on: some columns times all low-resolution rows."""
 
@@ -211,6 +213,9 @@ def runs(
     n = len(logits)
     if n == 0:
         return [], np.zeros((0, 8), np.int64)
+    if n > MOST:
+        parts = [runs(part, size, threshold, offset, capacity) for part in logits.split(MOST)]
+        return [p for positions, _ in parts for p in positions], np.concatenate([facts for _, facts in parts])
     logits = logits.contiguous()
     while True:
         found = launch(logits, size, threshold, offset, capacity)
