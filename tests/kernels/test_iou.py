@@ -68,6 +68,11 @@ def test_refuses_what_does_not_fit() -> None:
         iou.mask_iou(np.zeros((1, 2, 3), bool), np.zeros((1, 2, 4), bool))
     with pytest.raises(ValueError, match="do not fit"):
         iou.mask_iou(np.zeros((1, 2, 3), bool), np.zeros((1, 2, 3), bool), crowd=[True, False])
+    with pytest.raises(TypeError, match="wanted bool"):
+        iou.mask_iou(np.zeros((1, 2, 3)), np.zeros((1, 2, 3), bool))
+    with pytest.raises(ValueError, match="boxes"):
+        iou.box_iou(np.zeros((4, 3)), np.zeros((2, 4)))
+    assert iou.box_iou(np.array([[0, 0, 1e-5, 1e-5]]), np.array([[0, 0, 1e-5, 1e-5]])).tolist() == [[1.0]]
     assert iou.mask_iou_many([]) == []
 
 

@@ -102,5 +102,11 @@ def test_refuses(frames: torch.Tensor | pre.Nv12, says: str) -> None:
         pre.preprocess([frames], 8)
     with pytest.raises(ValueError, match="no frames"):
         pre.preprocess([], 8)
+    good = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
+    for options in ({"side": 0}, {"side": 4, "normalise": ((1.0,), (1.0,))}):
+        with pytest.raises(ValueError, match="side"):
+            pre.preprocess([good], **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="matrix"):
+        pre.preprocess([pre.Nv12(good[..., 0], good[:, :2, :2, :2], "bt2020")], 8)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="dtype"):
         pre.preprocess([torch.zeros(1, 4, 4, 3, dtype=torch.uint8)], 8, dtype=torch.float64)

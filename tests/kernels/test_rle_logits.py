@@ -124,3 +124,12 @@ def test_more_than_two_thousand_million_pixels() -> None:
 def test_counts_that_do_not_fill_the_mask(counts: str) -> None:
     with pytest.raises(ValueError, match="do not fill it"):
         rle.positions(counts, (9, 9))
+
+
+def test_batches_refuse_what_is_no_mask() -> None:
+    with pytest.raises(TypeError, match="wanted bool"):
+        rle.encode_masks(np.zeros((1, 4, 4), np.int64))
+    with pytest.raises(ValueError, match="shape"):
+        rle.encode_masks(np.zeros((4, 4), bool))
+    made = rle.encode_logits(logits("noise", 2, 8, 8, 1), [140, 30])  # type: ignore[arg-type]
+    assert rle.decode_masks(made.counts, (140, 30)).shape == (2, 140, 30)
