@@ -23,6 +23,8 @@ def preprocess(
     out = []
     for batch in batches:
         rgb = to_rgb(batch) if isinstance(batch, Nv12) else batch.permute(0, 3, 1, 2).float()
+        # PyTorch 2.15's contiguous kernel is wrong where the output is one pixel wide; its channels-last one is right.
+        rgb = rgb.contiguous(memory_format=torch.channels_last)
         place = fit((rgb.shape[2], rgb.shape[3]), side, letterbox=letterbox)
         small = interpolate(rgb, (place.height, place.width), mode="bilinear", align_corners=False, antialias=True)
         square = small

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kernels import rle
@@ -35,7 +35,14 @@ def same(values: torch.Tensor, size: tuple[int, int], capacity: int, *, ties: bo
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # of long reprs
+@settings(
+    max_examples=12,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(drawn=maps(most=20, largest=90), dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32]))
 def test_equals_the_cpu(
     drawn: tuple[F32, tuple[int, int], str], dtype: torch.dtype, device: str, guarded: list[torch.Tensor]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kernels import preprocess as pre
@@ -26,7 +26,7 @@ def batches(draw: st.DrawFn) -> list[torch.Tensor | pre.Nv12]:
 
     found: list[torch.Tensor | pre.Nv12] = []
     for _ in range(draw(st.integers(1, 3))):
-        t, h, w = draw(st.integers(1, 2)), draw(st.integers(1, 50)), draw(st.integers(1, 50))
+        t, h, w = draw(st.integers(1, 2)), draw(st.integers(1, 20)), draw(st.integers(1, 20))
         if draw(st.booleans()):
             found.append(levels(t, h, w, 3))
         else:
@@ -37,8 +37,15 @@ def batches(draw: st.DrawFn) -> list[torch.Tensor | pre.Nv12]:
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(drawn=batches(), side=st.integers(1, 24), letterbox=st.booleans())
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # of long reprs
+@settings(
+    max_examples=5,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(drawn=batches(), side=st.integers(1, 12), letterbox=st.booleans())
 def test_kernel_equals_pytorch(
     drawn: list[torch.Tensor | pre.Nv12], side: int, letterbox: bool, guarded: list[torch.Tensor]
 ) -> None:
