@@ -150,5 +150,10 @@ def check_environment(environ: Mapping[str, str]) -> None:
             raise UserError(f"{name} is no setting of strefer: there are {known}")
 
 
+def environment_kafka() -> str:
+    """The brokers that the environment names, "" for none."""
+    return os.environ.get("STREFER_KAFKA", "")
+
+
 def check_process_environment() -> None:
     check_environment(os.environ)

@@ -10,12 +10,15 @@ from types import FrameType
 
 import click
 
+from stream.cli_log import log_options
+from stream.log.place import Place
+
 EPILOG = """\b
 Examples:
   strefer produce holiday.mp4 --feed holiday
   strefer produce clips/ 'more/*.mkv' --feed archive
   strefer produce rtsp://camera.local/stream1 --feed door
-  strefer produce /dev/video0 --feed desk
+  strefer produce /dev/video0 --feed desk --kafka broker:9092
   strefer produce synthetic:two-people?seconds=20 --feed test --ground-truth truth.jsonl --realtime --loop
 """
 
@@ -23,14 +26,7 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--feed", required=True, help="Name of the feed the chunks belong to.")
-@click.option(
-    "--log",
-    "log_dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("strefer-log"),
-    show_default=True,
-    help="Folder of the embedded log.",
-)
+@log_options
 @click.option("--realtime", is_flag=True, help="Write each chunk when its time has come, as a camera would.")
 @click.option("--loop", is_flag=True, help="Begin again at the end, for ever; the feed's time goes on.")
 @click.option(
@@ -60,7 +56,7 @@ Examples:
 def produce(
     sources: tuple[str, ...],
     feed: str,
-    log_dir: Path,
+    place: Place,
     realtime: bool,
     loop: bool,
     max_chunk_s: float,
@@ -79,7 +75,6 @@ def produce(
 
     from producers import produce as producing
     from producers.sources import SceneSource, open_sources
-    from stream.log.sqlite import SqliteLog
 
     producing.check_feed(feed)
     opened = open_sources(sources)
@@ -95,7 +90,7 @@ def produce(
             of = f" / {total_s:.1f}" if total_s else ""
             bar.update(task, total=total_s, completed=done_s, done=f"{done_s:.1f}{of} s")
 
-        log = SqliteLog(log_dir)
+        log = place.open()
         try:
             done = producing.produce(
                 opened,
@@ -111,9 +106,9 @@ def produce(
         finally:
             log.close()
     if done.complete:
-        click.echo(f"feed {feed} is complete: these sources are in {log_dir}, nothing was appended")
+        click.echo(f"feed {feed} is complete: these sources are in {place}, nothing was appended")
     else:
-        click.echo(f"feed {feed}: {done.chunks} chunks written to {log_dir} ({done.reason})")
+        click.echo(f"feed {feed}: {done.chunks} chunks written to {place} ({done.reason})")
 
 
 def _write_truth(scenes: Sequence[object], sources: int, path: Path) -> None:

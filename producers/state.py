@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from engines.errors import UserError
-from stream.log import STATE, Log, Message
+from stream.log import STATE, FencedError, Log, Message
 
 
 class ProducerState(msgspec.Struct, kw_only=True):
@@ -43,27 +43,25 @@ class ProducerState(msgspec.Struct, kw_only=True):
 
 
 class Journal:
-    """One feed's producer state in the log; notices another producer on the same feed."""
+    """One feed's producer state in the log. The newest producer of a feed is the one that writes it."""
 
     def __init__(self, log: Log, feed: str) -> None:
-        self._log, self.feed, self.key = log, feed, f"producer/{feed}"
-        self._last = self._read()
+        self.feed, self.key = feed, f"producer/{feed}"
+        self._writer = log.writer(self.key)  # from here on no older producer writes: what is read next stays true
+        self._last = log.latest(STATE, self.key)
 
     def load(self) -> ProducerState | None:
         """The last committed state, None for a new feed."""
-        return msgspec.json.decode(self._last, type=ProducerState) if self._last else None
+        return msgspec.json.decode(self._last.value, type=ProducerState) if self._last else None
 
     def commit(self, state: ProducerState, *messages: Message) -> None:
-        """The messages and the state, all or nothing. Raises UserError where another producer has been writing."""
-        if self._read() != self._last:
-            raise UserError(f"another producer writes feed {self.feed!r}; stop it, or choose another --feed")
-        value = msgspec.json.encode(state)
-        with self._log.transaction() as transaction:
-            for message in messages:
-                transaction.send(message)
-            transaction.send(Message(STATE, self.key, value))
-        self._last = value
-
-    def _read(self) -> bytes:
-        record = self._log.latest(STATE, self.key)
-        return record.value if record else b""
+        """The messages and the state, all or nothing. Raises UserError where a newer producer writes this feed."""
+        try:
+            with self._writer.transaction() as transaction:
+                for message in messages:
+                    transaction.send(message)
+                transaction.send(Message(STATE, self.key, msgspec.json.encode(state)))
+        except FencedError:
+            raise UserError(
+                f"another producer has begun to write feed {self.feed!r}: this one stops; each needs its own --feed"
+            ) from None

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from engines.errors import UserError
+from stream.cli_log import log_options
+from stream.log.place import Place
 
 _EPILOG = """\b
 Examples:
   strefer worker --log run
-  strefer worker --log run --drain      (stop when nothing is left to do)
+  strefer worker --log run --drain                 (stop when nothing is left to do)
+  strefer worker --kafka broker1:9092,broker2:9092
 """
 
 
 @click.command(epilog=_EPILOG)
-@click.option(
-    "--log", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="The log's folder."
-)
+@log_options
 @click.option("--group", default="strefer", show_default=True, help="Consumer group: its workers share the feeds.")
 @click.option("--keep-gb", type=click.FloatRange(min=0.1), default=20.0, show_default=True, metavar="GB",
-              help="Finished chunks beyond this are deleted, oldest first; events are kept.")  # fmt: skip
+              help="Of the embedded log: finished chunks beyond this go, oldest first; events are kept.")  # fmt: skip
 @click.option("--drain", is_flag=True, help="Stop when every message is done.")
-def worker(folder: Path, group: str, keep_gb: float, drain: bool) -> None:
+def worker(place: Place, group: str, keep_gb: float, drain: bool) -> None:
     """Follow the feeds of a log: chunks in, annotation events out.
 
     Start as many as the machine holds: each feed is one worker's at a time. A worker may be killed at any moment;
@@ -34,17 +33,17 @@ def worker(folder: Path, group: str, keep_gb: float, drain: bool) -> None:
     from producers.cli import stop_on_signals
     from stream.decode.pyav import PyAVDecoder
     from stream.log import CHUNKS
-    from stream.log.sqlite import Retention, SqliteLog
+    from stream.log.sqlite import Retention
     from stream.pipeline import Pipeline
     from stream.runtime import settle
     from stream.worker import Done, Worker
 
-    new = not (folder / "log.sqlite").exists()
+    new = not place.exists()
     if new and drain:
-        raise UserError(f"{folder} holds no log: `strefer produce SOURCE --feed ID --log {folder}` makes one")
-    log = SqliteLog(folder, retain={CHUNKS: Retention(keep_bytes=round(keep_gb * 1e9))})
+        raise UserError(f"{place} holds no log: `strefer produce SOURCE --feed ID --log {place}` makes one")
+    log = place.open(retain={CHUNKS: Retention(keep_bytes=round(keep_gb * 1e9))})
     if new:
-        click.echo(f"{folder} is new and holds no feed yet: waiting for one", err=True)
+        click.echo(f"{place} is new and holds no feed yet: waiting for one", err=True)
     settle()
     networks = lite.load(environment_store())
     for line in networks.missing:

@@ -15,7 +15,7 @@ PACKAGES = ("stream", "kernels", "engines", "producers", "instruct")
 MAY_IMPORT = {
     "kernels": {"kernels"},
     "engines": {"engines", "kernels"},
-    "producers": {"producers", "engines", "kernels", "stream.chunk", "stream.log"},
+    "producers": {"producers", "engines", "kernels", "stream.chunk", "stream.log", "stream.cli_log"},
     "instruct": {"instruct", "stream.events", "stream.story"},
 }
 # Stages and what they are made of: policy, that knows no log and no command line.

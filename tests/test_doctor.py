@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from engines.catalogue import MODELS
 from engines.store import Store
 from stream.doctor import Row, checks, compute, doctor, examine, media, networks, system, verdict
-from stream.log import open_log
+from stream.log.sqlite import SqliteLog
 from stream.log.sqlite.schema import FILE
 
 Take = Callable[..., None]
@@ -188,7 +188,7 @@ def test_the_log_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (row,) = system.log_folder(Path("/proc/strefer"))
     assert (row.state, row.mend) == ("missing", "name another folder with --log")
-    open_log(tmp_path).close()
+    SqliteLog(tmp_path).close()
     assert system.log_folder(tmp_path)[0].state == "ok"
     (tmp_path / FILE).write_bytes(b"no database" * 100)
     assert "is no log" in system.log_folder(tmp_path)[0].detail

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engines.errors import UserError
 from stream.doctor.rows import Row, load
-from stream.log import open_log
+from stream.log.sqlite import SqliteLog
 from stream.log.sqlite.schema import FILE
 
 PYTHONS = ((3, 11), (3, 13))
@@ -37,7 +37,7 @@ def log_folder(folder: Path) -> list[Row]:
         with tempfile.TemporaryFile(dir=home):
             pass
         if (folder / FILE).exists():
-            open_log(folder).close()
+            SqliteLog(folder).close()
     except UserError as e:
         return [Row(name, "missing", str(e), "name another folder with --log")]
     except OSError as e:

@@ -1,12 +1,15 @@
 """The log: topics, partitions by key, offsets, consumer groups, and one transaction for events + state + offsets.
 
-`open_log` gives the embedded log (SQLite); Kafka will stand behind the same `Log`. What each side owes the other:
+Two implementations stand behind the same `Log`: `stream.log.sqlite` (embedded) and `stream.log.kafka`;
+`stream.log.place` opens the one a user named. What each side owes the other:
 
 1. A message's partition is a function of its key, so one key keeps its order.
 2. A transaction commits its messages and consumer offsets together or not at all; readers see committed messages only.
 3. A consumer group's partitions are each held by one live member; a member that was thought dead and comes back
    is *fenced*: its transaction raises `FencedError` and nothing of it is seen.
 4. Offsets only grow. `poll` returns messages after the position; only a transaction moves the group's offset.
+5. Where the log is out of reach a call raises `LogAwayError`; whether an unfinished transaction took place is told by
+   reading again. The embedded log is never away.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 CHUNKS, QUERIES, ANNOTATIONS = "video.chunks", "video.queries", "video.annotations"
@@ -23,6 +25,10 @@ STATE, DEADLETTER, INSTRUCTIONS = "video.state", "video.deadletter", "video.inst
 
 class FencedError(RuntimeError):
     """Another member holds this partition now; what was not committed is void."""
+
+
+class LogAwayError(RuntimeError):
+    """The log cannot be reached for now. A transaction that met this may have been committed or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,14 @@ class Transaction(Protocol):
         ...
 
 
+class Writer(Protocol):
+    """The one that writes under a name. Its transactions raise `FencedError` once another has begun to."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]: ...
+
+    def close(self) -> None: ...
+
+
 class Consumer(Protocol):
     """One member of a group. Not thread-safe; close it to hand its partitions over at once."""
 
@@ -79,7 +93,14 @@ class Consumer(Protocol):
         """Next records of the assigned partitions in offset order, waiting up to `timeout_s` for the first."""
         ...
 
-    def assignment(self) -> set[tuple[str, int]]: ...
+    def assignment(self) -> set[tuple[str, int]]:
+        """(topic, partition) this member holds, as of the last `poll`. A `poll` in which a partition was lost gives
+        nothing and an assignment without it, even where it came back at once."""
+        ...
+
+    def waiting(self, key: str) -> int:
+        """How many records of a key are known to wait behind what `poll` has given; a lower bound."""
+        ...
 
     def rewind(self) -> None:
         """Go back to the group's committed offsets (after a failed transaction)."""
@@ -93,6 +114,10 @@ class Log(Protocol):
         """All or nothing: commits on leaving the block, aborts on an exception."""
         ...
 
+    def writer(self, name: str) -> Writer:
+        """Begin to write under a name that one may use at a time; whoever did so before is fenced."""
+        ...
+
     def consumer(self, group: str, topics: Sequence[str], *, session_timeout_s: float = 30.0) -> Consumer: ...
 
     def read(self, topic: str, *, key: str | None = None, after: int = -1) -> Iterator[Record]:
@@ -104,15 +129,13 @@ class Log(Protocol):
         """Newest record of a key, None where there is none or it was deleted."""
         ...
 
+    def table(self, topic: str) -> Mapping[str, bytes]:
+        """Newest value of every key of a compacted topic, but for deleted ones. May be asked at every message."""
+        ...
+
     def lag(self, group: str, topic: str) -> int:
-        """Records the group has not finished yet."""
+        """Records the group has not finished yet; 0 exactly where there is none. Kafka counts offsets, of which every
+        transaction takes one more than its records."""
         ...
 
     def close(self) -> None: ...
-
-
-def open_log(folder: Path) -> Log:
-    """The embedded log in a folder, made where there is none. Raises UserError where that cannot be."""
-    from stream.log.sqlite import SqliteLog  # here, since it needs the names above
-
-    return SqliteLog(folder)

@@ -276,3 +276,43 @@ def test_what_does_not_exist_is_refused(log: Log) -> None:
         log.read(CHUNKS, after=3)
     with pytest.raises(ValueError, match="max_records"):
         log.consumer("g", [CHUNKS]).poll(max_records=0, timeout_s=0)
+
+
+def test_the_newest_writer_of_a_name_fences_the_older(open_log: OpenLog) -> None:
+    log = open_log()
+    old, street = log.writer("door"), log.writer("street")
+    with old.transaction() as tx:
+        tx.send(Message(CHUNKS, "door", b"1"))
+    new = open_log().writer("door")
+    with pytest.raises(FencedError), old.transaction() as tx:
+        tx.send(Message(CHUNKS, "door", b"void"))
+    with new.transaction() as tx:
+        tx.send(Message(CHUNKS, "door", b"2"))
+    with street.transaction() as tx, log.transaction() as other:  # they are not concerned
+        tx.send(Message(CHUNKS, "street", b"3"))
+        other.send(Message(CHUNKS, "door", b"4"))
+    assert [r.value for r in log.read(CHUNKS, key="door")] == [b"1", b"2", b"4"]
+    assert [r.value for r in log.read(CHUNKS, key="street")] == [b"3"]
+
+
+def test_a_table_is_the_newest_value_of_every_key(open_log: OpenLog) -> None:
+    log, other = open_log(), open_log()
+    assert dict(log.table(QUERIES)) == {}
+    send(log, QUERIES, ("door/1", b"a"), ("door/2", b"b"), ("door/1", b"c"))
+    assert dict(log.table(QUERIES)) == {"door/1": b"c", "door/2": b"b"}
+    send(other, QUERIES, ("door/2", b""), ("*/1", b"d"))
+    until = time.monotonic() + 5
+    while dict(log.table(QUERIES)) != {"door/1": b"c", "*/1": b"d"} and time.monotonic() < until:
+        time.sleep(0.02)
+    assert dict(log.table(QUERIES)) == {"door/1": b"c", "*/1": b"d"}
+
+
+def test_waiting_counts_what_lies_behind_of_a_key(log: Log) -> None:
+    send(log, CHUNKS, *[(f"k{n % 2}", str(n).encode()) for n in range(8)])
+    consumer = log.consumer("g", [CHUNKS])
+    assert len(drain(consumer, 3)) == 3
+    left = [consumer.waiting("k0"), consumer.waiting("k1")]
+    assert sum(left) == 5
+    assert consumer.waiting("k2") == 0
+    drain(consumer, 5)
+    assert [consumer.waiting("k0"), consumer.waiting("k1")] == [0, 0]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import UserError
-from stream.log import ANNOTATIONS, CHUNKS, QUERIES, FencedError, Message, Topic, open_log
+from stream.log import ANNOTATIONS, CHUNKS, QUERIES, FencedError, Message, Topic
 from stream.log.sqlite import Retention, SqliteLog
 from stream.log.sqlite import group as groups
 from stream.log.sqlite.assign import assign
@@ -54,26 +54,26 @@ def consume(log: SqliteLog, group: str) -> int:
 def test_a_file_instead_of_a_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("hello")
     with pytest.raises(UserError, match="is a file: name a folder"):
-        open_log(tmp_path / "log")
+        SqliteLog(tmp_path / "log")
     with pytest.raises(UserError, match="cannot be made"):
-        open_log(tmp_path / "log" / "deeper")
+        SqliteLog(tmp_path / "log" / "deeper")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be (made|written)"):
-        open_log(Path("/proc/strefer"))
+        SqliteLog(Path("/proc/strefer"))
     with pytest.raises(UserError, match="cannot be written"):  # a folder even root cannot write to
-        open_log(Path("/proc/self"))
+        SqliteLog(Path("/proc/self"))
     (tmp_path / FILE).mkdir()
     with pytest.raises(UserError, match="is not a file"):
-        open_log(tmp_path)
+        SqliteLog(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"no database at all, and rather longer than a header " * 50, b"short"])
 def test_a_file_that_is_no_database_is_one_line_and_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(UserError, match="is no log"):
-        open_log(tmp_path)
+        SqliteLog(tmp_path)
     assert (tmp_path / FILE).read_bytes() == content
 
 
@@ -82,21 +82,24 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     conn.execute("CREATE TABLE books(title)")
     conn.close()
     with pytest.raises(UserError, match="another program's database"):
-        open_log(tmp_path)
+        SqliteLog(tmp_path)
 
 
 def test_a_log_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    open_log(tmp_path).close()
+    SqliteLog(tmp_path).close()
     conn = sqlite3.connect(tmp_path / FILE)
     assert conn.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     conn.close()
-    with pytest.raises(UserError, match=r"newer strefer \(schema 2, this one reads 1\): upgrade"):
-        open_log(tmp_path)
+    with pytest.raises(UserError, match=r"newer strefer \(schema 3, this one reads 2\): upgrade"):
+        SqliteLog(tmp_path)
 
 
 def test_several_processes_may_open_a_new_log_at_once(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from stream.log import open_log; open_log(Path(sys.argv[1])).close()"
+    code = (
+        "import sys; from pathlib import Path; from stream.log.sqlite import SqliteLog; "
+        "SqliteLog(Path(sys.argv[1])).close()"
+    )
     openers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(6)]
     assert [opener.wait() for opener in openers] == [0] * 6
 

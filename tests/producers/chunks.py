@@ -15,7 +15,7 @@ from producers.piece import Piece
 from producers.sources import Source
 from stream.chunk import Chunk, ChunkHeader, Header, decode_header
 from stream.decode.pyav import PyAVDecoder
-from stream.log import CHUNKS, Message, Record
+from stream.log import CHUNKS, FencedError, Message, Record
 from tests.media import Decoded, decode
 
 
@@ -41,12 +41,17 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.newest_writer: dict[str, MemoryWriter] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryTransaction]:
         transaction = MemoryTransaction()
         yield transaction
         self.messages += transaction.messages
+
+    def writer(self, name: str) -> MemoryWriter:
+        self.newest_writer[name] = MemoryWriter(self, name)
+        return self.newest_writer[name]
 
     def latest(self, topic: str, key: str) -> Record | None:
         found = [m for m in self.messages if m.topic == topic and m.key == key]
@@ -73,6 +78,18 @@ class MemoryLog:
             assert own[-1] < header.start_us + header.duration_us
             times += own
         return times
+
+
+class MemoryWriter:
+    def __init__(self, log: MemoryLog, name: str) -> None:
+        self.log, self.name = log, name
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        with self.log.transaction() as transaction:
+            yield transaction
+            if self.log.newest_writer[self.name] is not self:
+                raise FencedError
 
 
 class MemoryTransaction:

@@ -132,7 +132,7 @@ def test_second_producer_on_a_feed_is_told(clip: Path) -> None:
         if len(log.chunks()) == 1:
             _run(log, "synthetic:cut?seconds=1&size=64x64&fps=5")
 
-    with pytest.raises(UserError, match="another producer writes feed 'f'"):
+    with pytest.raises(UserError, match="another producer has begun to write feed 'f'"):
         _run(log, clip, progress=intrude)
     log.headers()
 

@@ -18,13 +18,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from engines.errors import UserError
 from stream.log import TOPICS, Record, Topic
 from stream.log.sqlite import fetch, retention
-from stream.log.sqlite.append import SqliteTransaction, TopicRow
+from stream.log.sqlite.append import SqliteTransaction, TopicRow, next_epoch
 from stream.log.sqlite.consumer import SqliteConsumer, make_consumer
 from stream.log.sqlite.retention import Retention
 from stream.log.sqlite.schema import FILE, Synchronous, open_database, write
@@ -32,6 +32,19 @@ from stream.log.sqlite.schema import FILE, Synchronous, open_database, write
 __all__ = ["Retention", "SqliteLog"]
 
 RETENTION_INTERVAL_S = 10.0
+
+
+class SqliteWriter:
+    """See `stream.log.Writer`."""
+
+    def __init__(self, log: SqliteLog, name: str, epoch: int) -> None:
+        self._log, self._name, self._epoch = log, name, epoch
+
+    def transaction(self) -> AbstractContextManager[SqliteTransaction]:
+        return self._log.transaction(writer=self._name, epoch=self._epoch)
+
+    def close(self) -> None:
+        """Nothing to let go of: the name stays its own until another takes it."""
 
 
 class SqliteLog:
@@ -72,8 +85,9 @@ class SqliteLog:
         return self._topics[name]
 
     @contextmanager
-    def transaction(self) -> Iterator[SqliteTransaction]:
-        transaction = SqliteTransaction(self._topics)
+    def transaction(self, *, writer: str = "", epoch: int = 0) -> Iterator[SqliteTransaction]:
+        """See `stream.log.Log`. `writer` and `epoch` are for `SqliteWriter` alone."""
+        transaction = SqliteTransaction(self._topics, writer, epoch)
         yield transaction
         if transaction.empty():
             return
@@ -84,6 +98,10 @@ class SqliteLog:
             raise UserError(f"log {self._file} cannot be written: {e}") from e
         if self._retain and time.monotonic() - self._retained_at > RETENTION_INTERVAL_S:
             self.apply_retention()
+
+    def writer(self, name: str) -> SqliteWriter:
+        with self._lock, write(self._conn):
+            return SqliteWriter(self, name, next_epoch(self._conn, name))
 
     def consumer(self, group: str, topics: Sequence[str], *, session_timeout_s: float = 30.0) -> SqliteConsumer:
         ids = {topic.name: topic.id for topic in self._topics.values()}
@@ -132,6 +150,11 @@ class SqliteLog:
         with self._lock:
             record = fetch.newest(self._conn, self._topic(topic).id, key, self._names)
         return record if record is not None and record.value else None
+
+    def table(self, topic: str) -> dict[str, bytes]:
+        query = "SELECT key, value FROM records WHERE topic = ? AND value != x'' ORDER BY id"
+        with self._lock:
+            return dict(self._conn.execute(query, (self._topic(topic).id,)).fetchall())
 
     def lag(self, group: str, topic: str) -> int:
         query = """SELECT sum((SELECT count(*) FROM records r

@@ -30,8 +30,8 @@ class TopicRow:
 class SqliteTransaction:
     """Messages and offsets to be committed together. Nothing touches the file before the block is left."""
 
-    def __init__(self, topics: Mapping[str, TopicRow]) -> None:
-        self._topics = topics
+    def __init__(self, topics: Mapping[str, TopicRow], writer: str = "", epoch: int = 0) -> None:
+        self._topics, self._writer, self._epoch = topics, writer, epoch
         self._messages: list[Message] = []
         self._offsets: dict[tuple[SqliteConsumer, str, int], int] = {}
 
@@ -51,6 +51,8 @@ class SqliteTransaction:
 
     def write_to(self, conn: sqlite3.Connection) -> None:
         """Write everything. To be called inside a write transaction; raises FencedError to have it rolled back."""
+        if self._writer and newest_epoch(conn, self._writer) != self._epoch:
+            raise FencedError(f"another {self._writer!r} has begun to write")
         for (consumer, name, partition), offset in self._offsets.items():
             topic = self._topics[name]
             if not consumer.owns(conn, topic.id, partition, offset):
@@ -64,6 +66,21 @@ class SqliteTransaction:
         wall_us = time.time_ns() // 1000
         for message in self._messages:
             _append(conn, self._topics[message.topic], message, wall_us)
+
+
+def newest_epoch(conn: sqlite3.Connection, writer: str) -> int:
+    """How often anybody has begun to write under this name."""
+    row = conn.execute("SELECT epoch FROM writers WHERE name = ?", (writer,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def next_epoch(conn: sqlite3.Connection, writer: str) -> int:
+    """Begin to write under this name: who did so before is fenced."""
+    query = (
+        "INSERT INTO writers(name, epoch) VALUES(?, 1) ON CONFLICT(name) DO UPDATE SET epoch = epoch + 1 "
+        "RETURNING epoch"
+    )
+    return int(conn.execute(query, (writer,)).fetchone()[0])
 
 
 def _append(conn: sqlite3.Connection, topic: TopicRow, message: Message, wall_us: int) -> None:

@@ -137,6 +137,11 @@ class SqliteConsumer:
     def assignment(self) -> set[tuple[str, int]]:
         return {(self._topics[topic], partition) for topic, partition in self._held}
 
+    def waiting(self, key: str) -> int:
+        query = 'SELECT count(*) FROM records WHERE topic = ? AND key = ? AND partition = ? AND "offset" >= ?'
+        places = ((topic, key, partition, held.position) for (topic, partition), held in self._held.items())
+        return sum(int(self._conn.execute(query, place).fetchone()[0]) for place in places)
+
     def rewind(self) -> None:
         for (topic, partition), held in self._held.items():
             row = self._conn.execute(

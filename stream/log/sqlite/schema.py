@@ -13,7 +13,7 @@ from engines.errors import UserError
 from stream.log import Topic
 
 FILE = "log.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53545246  # "STRF": tells our file from another program's database
 PAGE_BYTES = 8192
 WAL_LIMIT_BYTES = 64 << 20
@@ -42,6 +42,7 @@ _TABLES = (
         "group" TEXT NOT NULL, member TEXT NOT NULL, topics TEXT NOT NULL, session_us INTEGER NOT NULL,
         deadline_us INTEGER NOT NULL, PRIMARY KEY("group", member)) WITHOUT ROWID""",
 )
+_SINCE_2 = ("CREATE TABLE writers(name TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID",)
 
 
 def connect(file: Path, synchronous: Synchronous) -> sqlite3.Connection:
@@ -117,11 +118,12 @@ def _prepare(conn: sqlite3.Connection, file: Path, topics: Sequence[Topic]) -> N
         conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _use_wal(conn)
     with write(conn):
-        if _version(conn, file) == 0:  # asked again under the lock: several processes may open a new log at once
-            for statement in _TABLES:
+        version = _version(conn, file)  # asked again under the lock: several processes may open a new log at once
+        for since, statements in ((1, _TABLES), (2, _SINCE_2)):
+            for statement in statements if version < since else ():
                 conn.execute(statement)
-            conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         known = {str(row[0]) for row in conn.execute("SELECT name FROM topics")}
         for topic in topics:
             if topic.name not in known:  # a topic keeps the number of partitions it was made with
