@@ -1,6 +1,6 @@
 # `make run` annotates a sample clip, `make test` runs all tests. Both install what they need into .venv first.
 .DEFAULT_GOAL := help
-.PHONY: run test lint check bench models pictures docs constraints clean help
+.PHONY: run test lint check bench kafka models pictures docs constraints clean help
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -34,6 +34,10 @@ check: lint ## Lint, types and the quick tests, under a minute
 
 bench: $(VENV)/.dev $(VENV)/.models ## Measure profile lite and print one table
 	$(BIN)/python -m bench.lite
+
+kafka: $(VENV)/.dev ## Run an Apache Kafka broker on 127.0.0.1:9092 until Ctrl-C
+	@tools/apt_packages.sh tests/apt-packages.txt
+	@$(BIN)/python -m tools.kafka.broker
 
 models: $(VENV)/.light ## Fetch the networks of profile lite that are not here yet
 	$(BIN)/strefer models pull
@@ -73,6 +77,10 @@ $(VENV)/.dev: $(VENV)/.light
 	@touch $@
 
 # Tried once: a source out of reach is a note and `lite` does without. `make models` tries again.
-$(VENV)/.models: $(VENV)/.light
+$(VENV)/.kafka: $(VENV)/.dev ## Run an Apache Kafka broker on 127.0.0.1:9092 until Ctrl-C
+	@tools/apt_packages.sh tests/apt-packages.txt
+	@$(BIN)/python -m tools.kafka.broker
+
+models: $(VENV)/.light
 	@$(BIN)/strefer models pull
 	@touch $@

@@ -1,12 +1,15 @@
 #!/bin/sh
-# Install the Debian packages that a list names (one a line) where they are missing and we may.
+# Install the Debian packages that a list names (one a line) where they are missing and we may. `package:command` is
+# not needed where the command is there already, whoever brought it.
 set -eu
 missing=""
 if ! command -v dpkg-query >/dev/null; then
     echo "note: this is no Debian; some tests need the like of: $(tr '\n' ' ' <"$1")" >&2
     exit 0
 fi
-for package in $(grep -v '^#' "$1"); do
+for entry in $(grep -v '^#' "$1"); do
+    package=${entry%%:*}
+    [ "$entry" = "$package" ] || ! command -v "${entry#*:}" >/dev/null || continue
     dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,14 +10,24 @@ import pytest
 from members import open_spec
 
 from stream.log import Log
+from tools.kafka.broker import broker
 
 OpenLog = Callable[[], Log]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """The address of a real broker. Fails, does not skip, where none can be had."""
+    with broker() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "kafka"])
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a fresh log lies, in words that `members.open_spec` understands in any process."""
-    return f"{request.param}:{tmp_path / 'log'}"
+    if request.param == "kafka":
+        return f"kafka:{request.getfixturevalue('kafka')}/t{uuid.uuid4().hex[:8]}-"
+    return f"sqlite:{tmp_path / 'log'}"
 
 
 @pytest.fixture

@@ -20,7 +20,12 @@ def open_spec(spec: str) -> Log:
     kind, _, place = spec.partition(":")
     if kind == "sqlite":
         return SqliteLog(Path(place))
-    raise ValueError(f"log is {spec!r}, wanted sqlite:FOLDER")
+    if kind == "kafka":
+        from stream.log.kafka import KafkaLog
+
+        address, _, prefix = place.partition("/")
+        return KafkaLog((address,), prefix=prefix)
+    raise ValueError(f"log is {spec!r}, wanted sqlite:FOLDER or kafka:HOST:PORT/PREFIX")
 
 
 def write(spec: str) -> None:

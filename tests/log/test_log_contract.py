@@ -37,7 +37,7 @@ def drain(consumer: Consumer, count: int, within_s: float = 5.0) -> list[Record]
     return records
 
 
-def settle(*consumers: Consumer, until: Callable[[], bool], within_s: float = 10.0) -> None:
+def settle(*consumers: Consumer, until: Callable[[], bool], within_s: float = 30.0) -> None:
     """Let the members poll (they are given nothing to do) until the group looks as wanted."""
     end = time.monotonic() + within_s
     while not until():
@@ -45,6 +45,13 @@ def settle(*consumers: Consumer, until: Callable[[], bool], within_s: float = 10
         for consumer in consumers:
             assert consumer.poll(max_records=1, timeout_s=0.0) == []
         time.sleep(0.005)
+
+
+def comes_to_be(ask: Callable[[], object], wanted: object, within_s: float = 5.0) -> None:
+    until = time.monotonic() + within_s
+    while ask() != wanted and time.monotonic() < until:
+        time.sleep(0.02)
+    assert ask() == wanted
 
 
 def test_a_message_comes_back_as_it_was_sent(log: Log) -> None:
@@ -56,10 +63,10 @@ def test_a_message_comes_back_as_it_was_sent(log: Log) -> None:
     assert (record.topic, record.key, record.offset) == (CHUNKS, "käy/1", 0)
     assert record.value == value
     assert dict(record.headers) == {"ce_type": "strefer.chunk", "ö": "ü"}
-    assert before_us <= record.appended_wall_us <= time.time_ns() // 1000
+    assert before_us // 1000 * 1000 <= record.appended_wall_us <= time.time_ns() // 1000
 
 
-def test_a_key_keeps_its_partition_and_order_and_offsets_have_no_holes(open_log: OpenLog) -> None:
+def test_a_key_keeps_its_partition_and_order_and_offsets_only_grow(open_log: OpenLog) -> None:
     first, second = open_log(), open_log()
     for n in range(60):
         send((first, second)[n % 2], ANNOTATIONS, (FEEDS[n % 7], str(n).encode()))
@@ -71,7 +78,7 @@ def test_a_key_keeps_its_partition_and_order_and_offsets_have_no_holes(open_log:
         offsets.setdefault(record.partition, []).append(record.offset)
     assert all(len(partitions) == 1 for partitions in places.values())
     assert len(offsets) > 1
-    assert all(seen == list(range(len(seen))) for seen in offsets.values())
+    assert all(seen == sorted(set(seen)) for seen in offsets.values())
     for i in range(7):
         assert [int(r.value) for r in second.read(ANNOTATIONS, key=FEEDS[i])] == list(range(i, 60, 7))
 
@@ -87,7 +94,7 @@ def test_a_failed_transaction_leaves_nothing(log: Log) -> None:
         raise KeyError
     assert list(log.read(ANNOTATIONS)) == []
     assert log.latest(STATE, "a") is None
-    assert log.lag("g", CHUNKS) == 1
+    assert log.lag("g", CHUNKS) > 0
     consumer.rewind()
     assert drain(consumer, 1) == [record]
 
@@ -144,15 +151,27 @@ def test_a_group_goes_on_where_it_committed(open_log: OpenLog) -> None:
     consumer = log.consumer("g", [CHUNKS])
     records = drain(consumer, 10)
     assert [r.offset for r in records] == list(range(10))
-    assert log.lag("g", CHUNKS) == 10
+    assert log.lag("g", CHUNKS) in (10, 11)  # Kafka counts the end of the transaction too
     finish(log, consumer, records[:4])
-    assert log.lag("g", CHUNKS) == 6
-    assert log.lag("another", CHUNKS) == 10
+    assert log.lag("g", CHUNKS) in (6, 7)
+    assert log.lag("another", CHUNKS) in (10, 11)
     consumer.close()
     log.close()
     again = open_log().consumer("g", [CHUNKS])
     assert drain(again, 6) == records[4:]
     assert again.poll(max_records=1, timeout_s=0.0) == []
+
+
+def test_lag_is_0_when_all_is_done_and_not_before(log: Log) -> None:
+    assert log.lag("g", CHUNKS) == 0
+    send(log, CHUNKS, *[(feed, b"1") for feed in FEEDS])
+    consumer = log.consumer("g", [CHUNKS])
+    records = drain(consumer, len(FEEDS))
+    finish(log, consumer, records[:-1])
+    assert consumer.poll(max_records=1, timeout_s=0.3) == []
+    assert log.lag("g", CHUNKS) > 0
+    finish(log, consumer, records[-1:])
+    settle(consumer, until=lambda: log.lag("g", CHUNKS) == 0)
 
 
 def test_rewind_goes_back_to_what_is_committed(log: Log) -> None:
@@ -212,7 +231,7 @@ def test_a_clean_close_hands_over_at_once(open_log: OpenLog) -> None:
     two = open_log().consumer("g", [CHUNKS], session_timeout_s=60)
     settle(one, two, until=lambda: len(one.assignment()) == len(two.assignment()) == 4)
     one.close()
-    settle(two, until=lambda: len(two.assignment()) == 8, within_s=2.0)
+    settle(two, until=lambda: len(two.assignment()) == 8, within_s=5.0)
 
 
 def test_a_partition_moves_only_after_its_delivered_records_are_committed(open_log: OpenLog) -> None:
@@ -299,12 +318,10 @@ def test_a_table_is_the_newest_value_of_every_key(open_log: OpenLog) -> None:
     log, other = open_log(), open_log()
     assert dict(log.table(QUERIES)) == {}
     send(log, QUERIES, ("door/1", b"a"), ("door/2", b"b"), ("door/1", b"c"))
-    assert dict(log.table(QUERIES)) == {"door/1": b"c", "door/2": b"b"}
+    comes_to_be(lambda: dict(log.table(QUERIES)), {"door/1": b"c", "door/2": b"b"})
     send(other, QUERIES, ("door/2", b""), ("*/1", b"d"))
-    until = time.monotonic() + 5
-    while dict(log.table(QUERIES)) != {"door/1": b"c", "*/1": b"d"} and time.monotonic() < until:
-        time.sleep(0.02)
-    assert dict(log.table(QUERIES)) == {"door/1": b"c", "*/1": b"d"}
+    comes_to_be(lambda: dict(log.table(QUERIES)), {"door/1": b"c", "*/1": b"d"})
+    assert dict(open_log().table(QUERIES)) == {"door/1": b"c", "*/1": b"d"}  # one that has just begun is up to date
 
 
 def test_waiting_counts_what_lies_behind_of_a_key(log: Log) -> None:

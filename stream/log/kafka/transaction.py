@@ -1,0 +1,188 @@
+"""Transactions on Kafka: gathered in memory, then sent and committed in one go by a transactional producer.
+
+Every process writes with a producer of its own. That a worker which has lost its partitions cannot commit is the group
+coordinator's doing: offsets go with the member's id and generation (KIP-447). That an older `Writer` cannot is the
+transaction coordinator's: the writers of one name share one transactional id.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from kafka.errors import KafkaError
+from kafka.partitioner.default import murmur2
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from engines.errors import UserError
+from stream.log import STATE, TOPICS, Consumer, FencedError, LogAwayError, Message, Record
+from stream.log.kafka.claims import Claims
+from stream.log.kafka.clients import Clients, KafkaProducer, translated
+
+if TYPE_CHECKING:
+    from stream.log.kafka.consumer import KafkaMember
+
+COMPACTED = frozenset(t.name for t in TOPICS if t.compacted)
+
+
+class KafkaTransaction:
+    """Messages and offsets to be committed together. Nothing is sent before the block is left."""
+
+    def __init__(self, topics: Mapping[str, int]) -> None:
+        self._topics = topics
+        self.messages: list[Message] = []
+        self.offsets: dict[KafkaMember, dict[tuple[str, int], int]] = {}
+
+    def send(self, message: Message) -> None:
+        if message.topic not in self._topics:
+            raise ValueError(f"topic is {message.topic!r}, wanted one of {sorted(self._topics)}")
+        self.messages.append(message)
+
+    def commit_offset(self, consumer: Consumer, record: Record) -> None:
+        from stream.log.kafka.consumer import KafkaMember
+
+        if not isinstance(consumer, KafkaMember):
+            raise ValueError(f"consumer is a {type(consumer).__name__}, wanted one of this log")
+        consumer.check_owned(record)
+        places = self.offsets.setdefault(consumer, {})
+        place = (record.topic, record.partition)
+        places[place] = max(record.offset + 1, places.get(place, -1))
+
+    def empty(self) -> bool:
+        return not self.messages and not self.offsets
+
+
+class Sender:
+    """A transactional producer that is made anew after every failure. May be shared by threads."""
+
+    def __init__(
+        self, clients: Clients, prefix: str, topics: Mapping[str, int], claims: Claims | None, name: str = ""
+    ) -> None:
+        self._clients, self._prefix, self._topics, self._claims, self._name = clients, prefix, topics, claims, name
+        self._lock = threading.Lock()
+        self._producer: KafkaProducer | None = None
+
+    def begin(self) -> None:
+        """Make the producer now. From here on an older one of the same name cannot write."""
+        with self._lock:
+            self._ready()
+
+    @contextmanager
+    def transaction(self) -> Iterator[KafkaTransaction]:
+        transaction = KafkaTransaction(self._topics)
+        yield transaction
+        if transaction.empty():
+            return
+        messages = [self._claims.check_in(m) if self._claims else m for m in transaction.messages]
+        with self._lock:
+            try:
+                with translated("committing to Kafka"):
+                    states = self._commit(messages, transaction)
+            except BaseException:
+                self._drop()  # whatever it had open is aborted by its successor or by time
+                raise
+        for member, places in transaction.offsets.items():
+            member.committed(places, states)
+
+    def _commit(self, messages: Sequence[Message], transaction: KafkaTransaction) -> dict[str, int]:
+        """Returns where each key's state now lies."""
+        producer = self._ready()
+        producer.begin_transaction()
+        sent = [(m, self._send(producer, m)) for m in messages]
+        states: dict[str, int] = {}
+        if transaction.offsets:
+            # Offsets carry a note of where the states lie, which is known once they have been written.
+            states = {m.key: f.get(timeout=60).offset for m, f in sent if m.topic == STATE}
+        for member, places in transaction.offsets.items():
+            offsets = {
+                TopicPartition(self._prefix + topic, partition): OffsetAndMetadata(
+                    offset, member.note((topic, partition), states), -1
+                )
+                for (topic, partition), offset in places.items()
+            }
+            producer.send_offsets_to_transaction(offsets, member.identity(places))
+        producer.commit_transaction()
+        for message, future in sent:
+            if future.failed():
+                raise future.exception or KafkaError(f"{message.topic} took no message")
+        return states
+
+    def _send(self, producer: KafkaProducer, message: Message) -> object:
+        return producer.send(
+            self._prefix + message.topic,
+            key=message.key.encode(),
+            # compaction forgets a key by a null, not by an empty value
+            value=None if message.topic in COMPACTED and not message.value else message.value,
+            headers=[(name, value.encode()) for name, value in message.headers.items()],
+            partition=partition_of(message.key, self._topics[message.topic]),
+        )
+
+    def _ready(self) -> KafkaProducer:
+        if self._producer is None:
+            name = f"{self._prefix}{self._name or uuid.uuid4().hex}"
+            producer = self._clients.producer(name)
+            try:
+                with translated("beginning to write to Kafka"):
+                    producer.init_transactions()
+            except BaseException:
+                producer.close(timeout=0)
+                raise
+            self._producer = producer
+        return self._producer
+
+    def _drop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError):
+                producer.close(timeout=0)
+
+    def close(self) -> None:
+        with self._lock:
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                with suppress(KafkaError):
+                    producer.close(timeout=5)
+
+
+class KafkaWriter:
+    """See `stream.log.Writer`. A token in `video.state` says who the newest is.
+
+    A broker that was away fences a producer too, for its transaction ran out of time; the token tells that from
+    another writer's coming.
+    """
+
+    def __init__(self, sender: Sender, name: str, owner_of: Callable[[str], str]) -> None:
+        self._sender, self._key, self._owner_of = sender, f"writer/{name}", owner_of
+        self._token = uuid.uuid4().hex
+        for attempt in range(10):
+            try:
+                sender.begin()
+                with sender.transaction() as tx:
+                    tx.send(Message(STATE, self._key, self._token.encode()))
+                return
+            except FencedError:  # two that begin at once: the last to come is the one
+                if attempt == 9:
+                    raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[KafkaTransaction]:
+        try:
+            with self._sender.transaction() as tx:
+                yield tx
+        except FencedError as e:
+            if self._owner_of(self._key) != self._token:
+                raise FencedError(f"another {self._key!r} has begun") from e
+            raise LogAwayError(f"the transaction ran out of time: {e}") from e
+
+    def close(self) -> None:
+        self._sender.close()
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key, as Kafka's own clients in every language place it (murmur2)."""
+    if partitions < 1:
+        raise UserError("the topic has no partitions: strefer topics describe tells more")
+    return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
