@@ -77,10 +77,6 @@ $(VENV)/.dev: $(VENV)/.light
 	@touch $@
 
 # Tried once: a source out of reach is a note and `lite` does without. `make models` tries again.
-$(VENV)/.kafka: $(VENV)/.dev ## Run an Apache Kafka broker on 127.0.0.1:9092 until Ctrl-C
-	@tools/apt_packages.sh tests/apt-packages.txt
-	@$(BIN)/python -m tools.kafka.broker
-
-models: $(VENV)/.light
+$(VENV)/.models: $(VENV)/.light
 	@$(BIN)/strefer models pull
 	@touch $@

@@ -40,7 +40,15 @@ OUTSIDE_STAGES = ("kafka", "sqlite3", "stream.log", "stream.worker", "stream.ann
 # Where each heavy dependency may be imported; a missing one is then told in one place.
 HOMES = {
     "ai_edge_litert": {"engines/backends/litert.py"},
-    "kafka": set(),
+    "kafka": {
+        "stream/log/kafka/__init__.py",
+        "stream/log/kafka/clients.py",
+        "stream/log/kafka/consumer.py",
+        "stream/log/kafka/reader.py",
+        "stream/log/kafka/topics.py",
+        "stream/log/kafka/transaction.py",
+    },
+    "fsspec": {"stream/log/kafka/claims.py"},
     "nvidia": {"stream/decode/dali.py"},
     "onnxruntime": {"engines/backends/ort.py"},
     "pooch": {"engines/store.py"},

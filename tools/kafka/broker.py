@@ -44,6 +44,8 @@ transaction.state.log.num.partitions=4
 # what a killed client left open is aborted within a second of its time-out, not within ten
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
+# tests kill members and wait for their sessions to end
+group.min.session.timeout.ms=500
 auto.create.topics.enable=false
 # a topic may allow more than its messages need; only a test of oversized messages does
 message.max.bytes=16777216
@@ -72,6 +74,8 @@ class JarBroker:
 
     def start(self) -> None:
         """Start it, or start it again on its data; returns when it answers. Raises UserError where it does not."""
+        if _taken(self.port):
+            raise UserError(f"port {self.port} is in use: another broker may run there already")
         self.home.mkdir(parents=True, exist_ok=True)
         properties = self.home / "server.properties"
         if not properties.exists():
@@ -212,6 +216,16 @@ def _compose() -> Iterator[str]:
     yield address
 
 
+def _taken(port: int) -> bool:
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 def _free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -223,15 +237,18 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=9092)
     parser.add_argument("--data", type=Path, default=ROOT / "out" / "kafka", help="where its data lies")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with broker(asked.data, asked.port) as address:
             print(f"Kafka answers at {address}: strefer worker --kafka {address}   (Ctrl-C ends it)", flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            while True:
+                time.sleep(3600)
     except UserError as e:
         print(f"strefer: {e}", file=sys.stderr)
         return 2
-    return 0
+    except KeyboardInterrupt:
+        return 0
 
 
 if __name__ == "__main__":

@@ -100,11 +100,11 @@ class Clients:
 
     def member(self, group: str, session_timeout_s: float) -> KafkaConsumer:
         """A member of a consumer group, not subscribed yet."""
-        session_ms = max(6000, round(session_timeout_s * 1000))  # 6 s is the least that brokers allow by default
+        session_ms = round(session_timeout_s * 1000)  # 6 s is the least that brokers allow by default
         return self._reader(
             group_id=group,
             session_timeout_ms=session_ms,
-            heartbeat_interval_ms=min(1000, session_ms // 3),
+            heartbeat_interval_ms=min(1000, session_ms // 4),
             max_poll_interval_ms=600_000,
             partition_assignment_strategy=[CooperativeStickyAssignor],
         )

@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
@@ -110,7 +110,7 @@ class Sender:
                 raise future.exception or KafkaError(f"{message.topic} took no message")
         return states
 
-    def _send(self, producer: KafkaProducer, message: Message) -> object:
+    def _send(self, producer: KafkaProducer, message: Message) -> Any:
         return producer.send(
             self._prefix + message.topic,
             key=message.key.encode(),
