@@ -27,6 +27,7 @@ from stream.cli import main
 from stream.decode.pyav import PyAVDecoder
 from stream.frames import Frames
 from stream.health import LIMIT_S, SEEN_LIMIT_S, Health
+from stream.health_probe import probe as probe_image
 from stream.health_server import serving
 from stream.log import CHUNKS, Log, LogAwayError
 from stream.log.sqlite import SqliteLog
@@ -260,6 +261,21 @@ def test_other_paths_and_head(tmp_path: Path) -> None:
         request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", method="HEAD")
         with urllib.request.urlopen(request, timeout=5) as answer:
             assert (answer.status, answer.read()) == (200, b"")
+
+
+def test_the_images_probe_says_what_healthz_says(tmp_path: Path) -> None:
+    health = health_of(threading.Event())
+    with serve(health, lambda: SqliteLog(tmp_path)) as port:
+        assert probe_image(port) == "networks are being loaded"
+        health.loaded()
+        health.turn(None)
+        assert probe_image(port) == ""
+    assert probe_image(port) == ""  # nobody listens: a command that serves no health
+
+
+def test_the_images_probe_does_not_wait_for_ever() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert "timed out" in probe_image(silent.getsockname()[1], timeout_s=0.2)
 
 
 def test_a_busy_port_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
