@@ -173,7 +173,8 @@ def test_the_scaler_follows_what_waits_in_our_topic(name: str, tmp_path: Path) -
     asked = trigger["metadata"]
     (config := tmp_path / "client.properties").write_text("")
     options = parsed(worker_of(name)["args"], config)
-    assert (asked["topic"], asked["consumerGroup"]) == (CHUNKS, options["group"])
+    prefix = options["prefix"]
+    assert (asked["topic"], asked["consumerGroup"]) == (f"{prefix}{CHUNKS}", f"{prefix}{options['group']}")
     assert options["group"] == GROUP
     assert asked["bootstrapServersFromEnv"] in of_kind(name, "ConfigMap")["data"]
     # Markers alone, one a partition, must neither wake nor add a worker.
