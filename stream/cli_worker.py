@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -54,7 +55,6 @@ def worker(
     from engines.store import environment_store
     from producers.cli import stop_on_signals
     from stream.decode.pyav import PyAVDecoder
-    from stream.health import Health
     from stream.log import CHUNKS
     from stream.log.sqlite import Retention
     from stream.pipeline import Pipeline
@@ -67,10 +67,7 @@ def worker(
     if new and drain:
         raise UserError(f"{place} holds no log: `strefer produce SOURCE --feed ID --log {place}` makes one")
     stop = stop_on_signals()
-    client_id = f"{socket.gethostname()}-{os.getpid()}"
-    health = Health(client_id=client_id, group=group, stop=stop, limit_s=health_limit_s)
-    if health_port is not None:
-        _serve(health, place, group, health_host or "127.0.0.1", health_port)
+    health = _health(place, group, stop, port=health_port, host=health_host or "127.0.0.1", limit_s=health_limit_s)
     log = place.open(retain={CHUNKS: Retention(keep_bytes=round(keep_gb * 1e9))})
     if new:
         click.echo(f"{place} is new and holds no feed yet: waiting for one", err=True)
@@ -96,11 +93,15 @@ def worker(
         log.close()
 
 
-def _serve(health: Health, place: Place, group: str, host: str, port: int) -> None:
-    """Serve health until the command ends, whichever way it ends; the port first, for whoever asked for any."""
+def _health(place: Place, group: str, stop: threading.Event, *, port: int | None, host: str, limit_s: float) -> Health:
+    """What the worker tells of itself; served, where there is a port, until the command ends, whichever way it does."""
+    from stream.health import Health
     from stream.health_server import serving
     from stream.log import CHUNKS
 
-    server = serving(health, host=host, port=port, open_log=place.open, group=group, topics=[CHUNKS])
-    port = click.get_current_context().with_resource(server)
-    click.echo(f"health: http://{f'[{host}]' if ':' in host else host}:{port}/healthz", err=True)
+    health = Health(client_id=f"{socket.gethostname()}-{os.getpid()}", group=group, stop=stop, limit_s=limit_s)
+    if port is not None:
+        server = serving(health, host=host, port=port, open_log=place.open, group=group, topics=[CHUNKS])
+        port = click.get_current_context().with_resource(server)
+        click.echo(f"health: http://{f'[{host}]' if ':' in host else host}:{port}/healthz", err=True)
+    return health
