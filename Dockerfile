@@ -2,6 +2,7 @@
 #   docker build --target cpu -t strefer:cpu .     profile lite, any machine
 #   docker build --target gpu -t strefer:gpu .     NVDEC, Triton, TensorRT on NVIDIA's own PyTorch image
 #   docker run --rm -v "$PWD:/work" strefer:cpu annotate clip.mp4 --out out
+#   docker run strefer:cpu worker --kafka broker:9092 --health 8080
 #   docker run --rm --gpus all -v "$PWD:/work" -v strefer-cache:/cache strefer:gpu doctor
 # The user in the image is no root but uid 10001: folders mounted into it must be writable for it, or run the image
 # with --user "$(id -u):$(id -g)".
@@ -36,6 +37,9 @@ ENV PATH=/opt/strefer/bin:$PATH \
     XDG_CACHE_HOME=/cache
 USER 10001
 WORKDIR /work
+# A worker is asked at port 8080 (--health 8080); whoever serves no health is taken to be well.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=5m --retries=3 \
+    CMD ["python", "-P", "-m", "stream.health_probe"]
 ENTRYPOINT ["strefer"]
 CMD ["--help"]
 
@@ -62,5 +66,8 @@ ENV PATH=/opt/strefer/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 USER 10001
 WORKDIR /work
+# A worker is asked at port 8080 (--health 8080); whoever serves no health is taken to be well.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30m --retries=3 \
+    CMD ["python", "-P", "-m", "stream.health_probe"]
 ENTRYPOINT ["strefer"]
 CMD ["--help"]

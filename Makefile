@@ -1,6 +1,6 @@
 # `make run` annotates a sample clip, `make test` runs all tests. Both install what they need into .venv first.
 .DEFAULT_GOAL := help
-.PHONY: run test lint check bench kafka models pictures docs constraints clean help
+.PHONY: run test lint check bench kafka models pictures docs manifests constraints clean help
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -49,6 +49,9 @@ docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
 
 pictures: $(VENV)/.dev ## Write docs/images anew from real output (needs the sample clips and chromium)
 	$(BIN)/python -m tools.make_pictures
+
+manifests: $(VENV)/.dev ## Render deploy/ anew for its tests (needs kustomize, kubectl or Go)
+	$(BIN)/python -m tools.render_manifests
 
 constraints: ## Resolve all versions anew into constraints.txt
 	tools/resolve.sh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -54,6 +55,20 @@ def test_the_image_runs_strefer_and_not_as_root(target: str) -> None:
     assert last["ENTRYPOINT"] == '["strefer"]'
     words = [word for word, _ in instructions]
     assert "RUN" not in words[words.index("USER") :]
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+def test_the_image_speaks_kafka_and_asks_for_its_health(target: str) -> None:
+    instructions = stages()[target]
+    (installed,) = [rest for word, rest in instructions if word == "RUN"]
+    (extras,) = re.findall(r"strefer-stream\[([\w,]+)\]", installed)
+    assert "kafka" in extras.split(",")
+    check = dict(instructions)["HEALTHCHECK"]
+    module = json.loads(check.partition("CMD ")[2])[-1]
+    assert (ROOT / f"{module.replace('.', '/')}.py").exists()
+    start = re.search(r"--start-period=(\d+)m", check)
+    assert start is not None
+    assert int(start[1]) >= {"cpu": 5, "gpu": 30}[target]  # the time an overlay's startup probe gives
 
 
 def test_torch_is_never_installed_over_ngcs() -> None:

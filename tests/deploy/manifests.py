@@ -1,0 +1,88 @@
+"""What Kustomize made of deploy/, and the schemas it is held to."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+from tools.render_manifests import RENDERED, WHAT
+
+SCHEMAS = Path(__file__).parent / "schemas"
+KUBERNETES = ("1.29", "1.37")
+"""The oldest and the newest that the manifests are checked for."""
+# Custom resource -> the file of its definition.
+DEFINITIONS = {
+    "ScaledObject": "keda.sh_scaledobjects.yaml",
+    "TriggerAuthentication": "keda.sh_triggerauthentications.yaml",
+    "PodMonitor": "monitoring.coreos.com_podmonitors.yaml",
+}
+Object = dict[str, Any]
+
+
+@cache
+def rendered(name: str) -> tuple[Object, ...]:
+    """Every object of an overlay (a key of WHAT)."""
+    assert name in WHAT
+    return tuple(yaml.safe_load_all((RENDERED / f"{name}.yaml").read_text("utf-8")))
+
+
+def of_kind(name: str, kind: str, ending: str = "") -> Object:
+    (found,) = [o for o in rendered(name) if o["kind"] == kind and o["metadata"]["name"].endswith(ending)]
+    return found
+
+
+def check(thing: Object, kubernetes: str) -> None:
+    """Raises jsonschema.ValidationError where it does not fit its schema, an unknown field included."""
+    if thing["kind"] in DEFINITIONS:
+        jsonschema.validate(thing, custom_schema(thing["kind"], thing["apiVersion"]))
+    else:
+        kubernetes_validate.validate(thing, kubernetes, strict=True)
+
+
+@cache
+def custom_schema(kind: str, api_version: str) -> Any:
+    """A custom resource's schema, closed against unknown fields (a cluster drops those in silence)."""
+    definition = yaml.safe_load((SCHEMAS / DEFINITIONS[kind]).read_text("utf-8"))
+    group, _, version = api_version.partition("/")
+    assert definition["spec"]["group"] == group
+    (found,) = [v for v in definition["spec"]["versions"] if v["name"] == version]
+    schema = _closed(found["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return schema
+
+
+def _closed(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(part) for key, part in schema.items()}
+    if closed.pop("x-kubernetes-int-or-string", False):
+        closed.pop("anyOf", None)
+        closed["type"] = ["integer", "string"]
+    if isinstance(closed.get("properties"), dict) and closed.get("type") == "object":
+        closed.setdefault("additionalProperties", closed.get("x-kubernetes-preserve-unknown-fields", False))
+    return closed
+
+
+def pod_specs(name: str) -> dict[str, Object]:
+    """Name of each Deployment and Job -> its pods' spec."""
+    return {
+        o["metadata"]["name"]: o["spec"]["template"]["spec"]
+        for o in rendered(name)
+        if o["kind"] in ("Deployment", "Job")
+    }
+
+
+def containers(name: str) -> list[Object]:
+    return [c for spec in pod_specs(name).values() for c in [*spec.get("initContainers", []), *spec["containers"]]]
+
+
+def compose_schema() -> Any:
+    return json.loads((SCHEMAS / "compose-spec.json").read_text("utf-8"))
