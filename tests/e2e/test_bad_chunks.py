@@ -121,7 +121,9 @@ def test_double_delivery(tmp_path: Path) -> None:
     chunks = messages()
     again = [*chunks[:2], chunks[1], chunks[0], *chunks[2:], chunks[3]]
     twice, dead = run(tmp_path / "twice", again)
-    assert not dead
+    reasons = [r.headers["strefer_dead_reason"] for r in dead]
+    assert reasons == [f"seq {seq} was done already" for seq in (1, 0, 3)]
+    assert [r.value for r in dead] == [chunks[i].value for i in (1, 0, 3)]
     assert _plain(twice) == _plain(once)
 
 
