@@ -45,7 +45,8 @@ def list_letters(place: Place, feed: str | None) -> None:
         rows = [
             (
                 str(d.record.offset), d.feed, "-" if d.seq is None else str(d.seq),
-                f"{d.topic}/{d.partition}/{d.offset}", _when(d), f"{len(d.record.value)} B" if d.whole else "left out", d.reason,
+                f"{d.topic}/{d.partition}/{d.offset}", _when(d),
+                f"{len(d.record.value)} B" if d.whole else "left out", d.reason,
             )
             for d in _letters(log, feed)
         ]  # fmt: skip

@@ -162,8 +162,9 @@ class Worker:
         return one.header.policy == "block" or self._behind(one.record.key, but=one) == 0
 
     def _behind(self, key: str, *, but: InHand | None = None) -> int:
-        """How many records of a feed wait, those in hand included."""
-        return self._consumer.waiting(key) + sum(one.record.key == key for one in self._hand if one is not but)
+        """How many chunks of a feed wait, those in hand included; of what is not in hand a gap or an end counts too."""
+        held = [one for one in self._hand if one is not but and one.record.key == key]
+        return self._consumer.waiting(key) + sum(isinstance(one.header, ChunkHeader) for one in held)
 
     def _process(self, now: InHand) -> Done:
         record, header = now.record, now.header
