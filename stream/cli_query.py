@@ -33,8 +33,8 @@ Examples:
 def query() -> None:
     """Ask feeds for entities while they run: add, list and remove queries.
 
-    A worker reads them at every chunk: a new query is answered within two looks of the detector, as query.bound,
-    query.ambiguous or query.unbound on video.annotations. Queries outlive restarts of workers.
+    A worker reads them at every chunk: a new query is answered within two intervals of the detector (0.33 s) of the
+    next one, as query.bound or query.ambiguous on video.annotations. Queries outlive restarts of workers.
     """
 
 

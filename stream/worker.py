@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -29,6 +30,7 @@ from stream.pressure import Skipped, meet
 from stream.queries import update
 from stream.scan import Scanning
 from stream.state import FeedState, RecentChunk, restore, snapshot
+from stream.stray import stray_of
 
 GROUP = "strefer"
 MAX_MESSAGE_BYTES = 64 << 20
@@ -55,12 +57,6 @@ class _Known:
     state: FeedState
     saved: bytes
     place: tuple[str, int]
-
-
-class _Produced(msgspec.Struct, frozen=True):
-    """As much of `producers.state.ProducerState` as a worker must know."""
-
-    next_seq: int
 
 
 class _OversizedError(ValueError):
@@ -118,7 +114,8 @@ class Worker:
 
     def close(self) -> None:
         self._drop(self._hand)
-        self._consumer.close()
+        with suppress(LogAwayError):  # the lease runs out by itself
+            self._consumer.close()
 
     def _step(self, timeout_s: float) -> Done | None:
         if self._must_rewind:
@@ -172,7 +169,7 @@ class Worker:
         if isinstance(header, ValueError):
             events = self._reject(state, str(header))
             return self._commit(record, state, events, _REJECTED_N + state.rejected, self._letter(record, str(header)))
-        stray = self._stray(state, header)
+        stray = stray_of(self._log, state, header)
         if stray:
             self._say.warning("message rejected", feed=header.feed, cause=stray)
             with self._log.transaction() as tx:  # no message of the feed: nothing of it changes
@@ -196,21 +193,6 @@ class Worker:
 
     def _letter(self, record: Record, reason: str) -> Message:
         return letter(record, reason, max_bytes=self._max_bytes)
-
-    def _stray(self, state: FeedState, header: Header) -> str:
-        """Why a message is none that its feed waits for: it was done already, or was never produced. '' for others."""
-        if header.seq <= state.seq:
-            return f"seq {header.seq} was done already"
-        if header.seq == state.seq + 1:
-            return ""
-        saved = self._log.latest(STATE, f"producer/{header.feed}")
-        try:
-            produced = msgspec.json.decode(saved.value, type=_Produced).next_seq if saved else header.seq + 1
-        except msgspec.MsgspecError:
-            return ""
-        if produced > header.seq:
-            return ""  # what is between was there, and is gone
-        return f"seq {header.seq} was never produced: the feed's producer has come to {produced - 1}"
 
     def _skips(self, state: FeedState, header: ChunkHeader) -> bool:
         """Whether the feed's policy lets this chunk go unseen; else how much work its scan may be."""
