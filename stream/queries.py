@@ -19,6 +19,8 @@ from stream.region import Polygon, check_region
 from stream.state import FeedState
 
 EVERY_FEED = "*"
+MAX_QUERIES = 64
+"""Queries of one feed, those of every feed and masks included. What is asked beyond them is told as an error."""
 
 
 class QueryRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,14 +76,20 @@ def posted(table: Mapping[str, bytes]) -> Iterator[Posted]:
 
 def update(state: FeedState, table: Mapping[str, bytes]) -> list[Body]:
     """Bring a feed's state up to what `video.queries` says now. One that does not read is an error, told once."""
+    mine: dict[str, Posted] = {}
+    for p in sorted(posted(table), key=lambda p: (p.feed != EVERY_FEED, p.id)):  # its own go before those of every feed
+        if p.feed in (state.feed, EVERY_FEED):
+            mine[p.id] = p
+    former = {q.id for q in state.refer.queries}
     wanted: dict[str, QueryRequest] = {}
     unread: dict[str, int] = {}
     events: list[Body] = []
-    mine = [p for p in posted(table) if p.feed in (state.feed, EVERY_FEED)]
-    for p in sorted(mine, key=lambda p: (p.feed != EVERY_FEED, p.id)):
-        wanted.pop(p.id, None)
+    for p in sorted(mine.values(), key=lambda p: (p.id not in former, p.id)):
         try:
-            wanted[p.id] = decode_request(p.value)
+            request = decode_request(p.value)
+            if len(wanted) == MAX_QUERIES:
+                raise ValueError(f"this feed is asked {MAX_QUERIES} queries already")
+            wanted[p.id] = request
         except ValueError as e:
             unread[p.key] = zlib.crc32(p.value)
             if state.unread_queries.get(p.key) != unread[p.key]:

@@ -6,7 +6,7 @@ import pytest
 
 from engines.errors import UserError
 from stream.events import Error, QueryUnbound
-from stream.queries import QueryRequest, decode_request, encode_request, posted, update
+from stream.queries import MAX_QUERIES, QueryRequest, decode_request, encode_request, posted, update
 from stream.region import parse_region
 from stream.state import FeedState, restore, snapshot
 
@@ -82,6 +82,20 @@ def test_what_does_not_read_is_told_once(value: bytes) -> None:
     assert len(update(state, {"door/a": value + b"!", "door/b": DOG})) == 1, "another mistake is told"
     assert update(state, {"door/b": DOG}) == []
     assert state.unread_queries == {}
+
+
+def test_a_feed_takes_so_many_queries_and_keeps_those_it_has() -> None:
+    state = FeedState("door")
+    full = {f"door/m{i:03}": DOG for i in range(MAX_QUERIES)}
+    assert update(state, full) == []
+    (error,) = update(state, {**full, "door/a": RED})
+    assert isinstance(error, Error)
+    assert "query a: this feed is asked 64" in error.message
+    assert len(asked(state)) == MAX_QUERIES
+    assert ("a", "the person in red") not in asked(state)
+    del full["door/m007"]
+    update(state, {**full, "door/a": RED})
+    assert ("a", "the person in red") in asked(state), "there is room for it now"
 
 
 def test_keys_that_are_none_are_left_out() -> None:
