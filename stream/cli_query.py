@@ -140,7 +140,7 @@ class _Answers:
 
     def feeds(self) -> list[str]:
         """Every feed that a worker has followed."""
-        return sorted(key for key in self._log.table(STATE) if not key.startswith("producer/"))
+        return sorted(key for key in self._log.table(STATE) if "/" not in key)  # the others are producers' and writers'
 
     def answer(self, feed: str, query: str, text: str, named: bool) -> str:
         """Whom a feed's query is bound to; '' for nobody. named: the feed is said too."""

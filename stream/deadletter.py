@@ -13,6 +13,8 @@ from stream.chunk import decode_header
 from stream.log import DEADLETTER, Log, Message, Record
 
 _MARK = "strefer_dead_"
+CLAIM, LOST_CLAIM = "ce_dataref", "strefer_lost_claim"
+"""Headers of a claim check: where the value is kept, and why it could not be had from there."""
 REPLAYED = "strefer_replayed"
 """Header of a message that was sent again: the offset of the dead letter it was."""
 
@@ -55,11 +57,12 @@ def letter(record: Record, reason: str, *, max_bytes: int) -> Message:
         f"{_MARK}offset": str(record.offset),
         f"{_MARK}reason": reason,
     }
-    value = record.value
+    headers, value = dict(record.headers), record.value
     if len(value) > max_bytes:
         origin[f"{_MARK}value"] = f"left out: {len(value)} bytes, the limit is {max_bytes}"
+        headers.pop(CLAIM, None)  # whoever reads the letter is to be spared the value too
         value = b""
-    return Message(DEADLETTER, record.key, value, {**record.headers, **origin})
+    return Message(DEADLETTER, record.key, value, {**headers, **origin})
 
 
 def read_letter(record: Record) -> DeadLetter:
@@ -74,7 +77,7 @@ def read_letter(record: Record) -> DeadLetter:
 
 def revive(log: Log, dead: DeadLetter) -> Message:
     """The message as it goes back to its topic. Raises UserError where its value is no longer to be had."""
-    value = dead.record.value
+    headers, value = dead.headers, dead.record.value
     if not dead.whole:
         original = next(iter(log.read(dead.topic, key=dead.feed, after=dead.offset - 1)), None)
         if original is None or original.offset != dead.offset:
@@ -82,4 +85,7 @@ def revive(log: Log, dead: DeadLetter) -> Message:
                 f"dead letter {dead.record.offset} carries no value, and its message is no longer in {dead.topic}"
             )
         value = original.value
-    return Message(dead.topic, dead.feed, value, {**dead.headers, REPLAYED: str(dead.record.offset)})
+    headers.pop(LOST_CLAIM, None)  # it may be there again
+    if value:
+        headers.pop(CLAIM, None)  # the log takes the value anew
+    return Message(dead.topic, dead.feed, value, {**headers, REPLAYED: str(dead.record.offset)})

@@ -19,7 +19,7 @@ import structlog
 
 from engines.errors import UserError
 from stream.chunk import Chunk, ChunkHeader, EndHeader, GapHeader, Header, decode_header
-from stream.deadletter import letter
+from stream.deadletter import LOST_CLAIM, letter
 from stream.decode import CorruptChunkError
 from stream.events import Body, Error, Event, FeedEnded, FeedGap, encode_body
 from stream.frames import Decoder
@@ -215,6 +215,8 @@ class Worker:
         size = len(now.record.value)
         if size > self._max_bytes:
             raise _OversizedError(f"the message has {size} bytes, this worker takes up to {self._max_bytes}")
+        if LOST_CLAIM in now.record.headers:
+            raise ValueError(now.record.headers[LOST_CLAIM])
         scanning = self._scan(state, now)
         after = self._hand[0] if self._hand else None
         if after is None or after.record.key != now.record.key or after.seq != header.seq + 1:

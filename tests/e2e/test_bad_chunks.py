@@ -199,6 +199,17 @@ def test_a_hole_before_a_corrupt_chunk_is_told_too(tmp_path: Path) -> None:
     assert [g.missing_seqs for g in bodies(events, FeedGap) if isinstance(g, FeedGap)] == [(1, 2), (3, 3)]
 
 
+def test_a_value_that_its_log_has_lost_is_said_to_be(tmp_path: Path) -> None:
+    """As the log on Kafka gives a message whose claim check cannot be redeemed."""
+    lost = {"ce_dataref": "x?crc32=1", "strefer_lost_claim": "there is no such object"}
+    chunks = list(messages())
+    chunks[2] = replace(chunks[2], value=b"", headers={**chunks[2].headers, **lost})
+    events, (dead,) = run(tmp_path, chunks)
+    (error,) = bodies(events, Error)
+    assert isinstance(error, Error)
+    assert error.message == dead.headers["strefer_dead_reason"] == "there is no such object"
+
+
 def test_an_oversized_message_is_not_looked_into(tmp_path: Path) -> None:
     limit = max(len(m.value) for m in messages())
     chunks = list(messages())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from stream.chunk import EndHeader, encode_header
 from stream.cli import main
-from stream.deadletter import letter
-from stream.log import CHUNKS, DEADLETTER, Message, Record
+from stream.deadletter import letter, read_letter, revive
+from stream.log import CHUNKS, DEADLETTER, Log, Message, Record
 from stream.log.sqlite import SqliteLog
 
 HEADERS = encode_header(EndHeader(feed="door", seq=3, at_us=0, reason="end"))
@@ -82,6 +83,19 @@ def test_replay_of_a_letter_without_its_value_reads_the_original(
         log.truncate(CHUNKS, keep_bytes=0, even_unread=True)
     assert strefer(home, "replay", "1") == 2
     assert "carries no value" in capsys.readouterr().err
+
+
+def test_claim_checks_are_made_anew() -> None:
+    """The log gives a record its value; its address in the store must not travel on beside it."""
+    headers = {**HEADERS, "ce_dataref": "x?crc32=1"}
+    record = Record(CHUNKS, 0, 7, "door", b"x" * 100, headers, 0)
+    assert "ce_dataref" not in letter(record, "", max_bytes=50).headers
+    lost = Record(CHUNKS, 0, 7, "door", b"", {**headers, "strefer_lost_claim": "gone"}, 0)
+    for one, kept in ((record, False), (lost, True)):
+        dead = letter(one, "", max_bytes=500)
+        read = read_letter(Record(DEADLETTER, 0, 3, dead.key, dead.value, dead.headers, 0))
+        again = revive(cast(Log, None), read)  # it carries its value: nothing is looked up
+        assert ("ce_dataref" in again.headers, "strefer_lost_claim" in again.headers) == (kept, False)
 
 
 def test_replay_all(home: Path) -> None:

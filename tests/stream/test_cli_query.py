@@ -106,6 +106,7 @@ def test_list_tells_what_each_is_bound_to(home: Path, capsys: pytest.CaptureFixt
     with closing(SqliteLog(home)) as log, log.transaction() as tx:
         tx.send(Message(STATE, "door", snapshot(state)))
         tx.send(Message(STATE, "producer/door", b"{}"))
+        tx.send(Message(STATE, "writer/producer/door", b"token"))
         for key, value in (("*/rex", b'{"text":"the dog"}'), ("door/two", b'{"text":"the cat"}'),
                            ("yard/old", b'{"text":"the bird"}'), ("yard/bad", b"{")):  # fmt: skip
             tx.send(Message(QUERIES, key, value))
