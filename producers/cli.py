@@ -10,6 +10,7 @@ from types import FrameType
 
 import click
 
+from stream.chunk import Policy
 from stream.cli_log import log_options
 from stream.log.place import Place
 
@@ -48,6 +49,12 @@ Examples:
     help="The same for a live source.",
 )
 @click.option(
+    "--policy",
+    type=click.Choice(["block", "latest", "degrade"]),
+    help="What a worker does when chunks wait: block never drops, latest skips to the newest, degrade works less, then "
+    "skips.  [default: latest for live sources, block for the rest]",
+)
+@click.option(
     "--ground-truth",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -61,6 +68,7 @@ def produce(
     loop: bool,
     max_chunk_s: float,
     live_chunk_s: float,
+    policy: Policy | None,
     ground_truth: Path | None,
 ) -> None:
     """Cut video into chunks and write them to a feed of the log.
@@ -100,6 +108,7 @@ def produce(
                 loop=loop,
                 max_chunk_s=max_chunk_s,
                 live_chunk_s=live_chunk_s,
+                policy=policy,
                 progress=progress,
                 stop=stop,
             )

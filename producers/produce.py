@@ -18,7 +18,7 @@ from producers.live import Outage
 from producers.piece import BrokenSourceError, Piece
 from producers.sources import Source
 from producers.state import Journal, ProducerState
-from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header, encode_header
+from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header, Policy, encode_header
 from stream.log import CHUNKS, Log, Message
 
 MAX_CHUNK_S, LIVE_CHUNK_S = 10.0, 2.0
@@ -47,6 +47,7 @@ def produce(
     loop: bool = False,
     max_chunk_s: float = MAX_CHUNK_S,
     live_chunk_s: float = LIVE_CHUNK_S,
+    policy: Policy | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     end_when_stopped: bool = True,
@@ -55,14 +56,15 @@ def produce(
 
     A producer that is started again on the same sources skips what is in the log and goes on; on other sources it
     continues the feed after its former end. `end_when_stopped`: whether a stopped feed is told to have ended (else it
-    waits to be gone on with). Raises UserError for a bad feed name or bounds.
+    waits to be gone on with). `policy`: what a worker does when chunks wait (`stream.pressure`); without one it is
+    `latest` for live sources and `block` for the rest. Raises UserError for a bad feed name or bounds.
     """
     check_feed(feed)
     if not (0 < max_chunk_s <= 3600 and 0 < live_chunk_s <= 3600):
         raise UserError(f"chunk lengths must be between 0 and 3600 s, got {max_chunk_s:g} and {live_chunk_s:g}")
     if loop and any(s.live for s in sources):
         raise UserError("a live source cannot be looped")
-    run = _Run(sources, feed, log, loop, max_chunk_s, live_chunk_s, progress, stop or threading.Event())
+    run = _Run(sources, feed, log, loop, max_chunk_s, live_chunk_s, policy, progress, stop or threading.Event())
     return run.all(realtime=realtime, end_when_stopped=end_when_stopped)
 
 
@@ -77,11 +79,11 @@ class _Run:
 
     def __init__(
         self, sources: Sequence[Source], feed: str, log: Log, loop: bool, max_chunk_s: float, live_chunk_s: float,
-        progress: Progress | None, stop: threading.Event,
+        policy: Policy | None, progress: Progress | None, stop: threading.Event,
     ) -> None:  # fmt: skip
         self.sources, self.feed, self.loop = sources, feed, loop
         self.max_chunk_s, self.live_chunk_s = max_chunk_s, live_chunk_s
-        self.progress, self.stop = progress, stop
+        self.policy, self.progress, self.stop = policy, progress, stop
         self.journal = Journal(log, feed)
         self.written = 0
         self.begun_wall, self.begun_us = 0.0, 0
@@ -190,6 +192,7 @@ class _Run:
             reencoded=piece.reencoded,
             source=source.name,
             captured_wall_us=round((time.time() - piece.seconds) * 1e6) if source.live else None,
+            policy=self.policy or ("latest" if source.live else "block"),
         )
         start_us, end_us = header.pts_us(0), header.pts_us(piece.end_pts - piece.first_pts)
         header = msgspec.structs.replace(header, start_us=start_us, duration_us=end_us - start_us)

@@ -31,9 +31,10 @@ from stream.frames import Frames
 from stream.log import ANNOTATIONS, CHUNKS, QUERIES, Log, Message
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
+from stream.queries import QueryRequest, encode_request
 from stream.runtime import settle
 from stream.story import Story, read
-from stream.worker import Done, QueryRequest, Worker
+from stream.worker import Done, Worker
 
 RESULTS = ("annotations.jsonl", "overlay.mp4", "report.html", "summary.json")
 Tell = Callable[[str, float, float | None], None]
@@ -163,6 +164,7 @@ def _run(
                 log,
                 max_chunk_s=max_chunk_s,
                 live_chunk_s=live_chunk_s,
+                policy="block",  # a folder holds all of the source, however long it takes
                 stop=stop,
                 end_when_stopped=live,
             )
@@ -301,7 +303,7 @@ def _post_queries(log: Log, feed: str, queries: Sequence[str]) -> None:
     with log.transaction() as tx:
         for key, request in wanted.items():
             if log.latest(QUERIES, key) is None:
-                tx.send(Message(QUERIES, key, msgspec.json.encode(request)))
+                tx.send(Message(QUERIES, key, encode_request(request)))
 
 
 @contextmanager

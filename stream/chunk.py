@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 SCHEMA_VERSION = "1"
+Policy = Literal["block", "latest", "degrade"]
 CHUNK, GAP, END = "strefer.chunk", "strefer.feed.gap", "strefer.feed.ended"
 
 
@@ -48,6 +49,8 @@ class ChunkHeader(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     captured_wall_us: int | None = None
     """Wall-clock capture time (Unix microseconds) of a live chunk; None for files."""
+    policy: Policy = "block"
+    """What a worker does when chunks of this feed wait: see `stream.pressure`."""
 
     def pts_us(self, ticks: int) -> int:
         """Feed time of a frame `ticks` of `time_base` after the chunk's first presented frame."""

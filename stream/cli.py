@@ -10,12 +10,15 @@ import click
 
 from engines.errors import UserError
 from engines.store import check_process_environment
+from stream.log import LogAwayError
 
 _COMMANDS = {
     "annotate": ("stream.cli_annotate", "annotate", "Annotate video into a folder: events, overlay, report."),
     "doctor": ("stream.doctor", "doctor", "Say what is installed and works, with the mend for what does not."),
     "models": ("engines.cli", "models", "List, fetch and find the networks' files."),
     "produce": ("producers.cli", "produce", "Cut video into chunks and write them to a feed of the log."),
+    "query": ("stream.cli_query", "query", "Ask feeds for entities while they run."),
+    "deadletter": ("stream.cli_deadletter", "deadletter", "List, show and replay messages no worker could use."),
     "worker": ("stream.cli_worker", "worker", "Follow the feeds of a log until stopped."),
 }
 
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_process_environment()
         cli.main(list(arguments) if arguments is not None else None, standalone_mode=False)
-    except UserError as e:
+    except (UserError, LogAwayError) as e:
         return _fail(str(e))
     except click.exceptions.NoArgsIsHelpError as e:
         click.echo(e.format_message())

@@ -55,7 +55,7 @@ def worker(
     from engines.store import environment_store
     from producers.cli import stop_on_signals
     from stream.decode.pyav import PyAVDecoder
-    from stream.log import CHUNKS
+    from stream.log import CHUNKS, LogAwayError
     from stream.log.sqlite import Retention
     from stream.pipeline import Pipeline
     from stream.runtime import settle
@@ -84,7 +84,13 @@ def worker(
             click.echo(
                 f"{done.feed}: {done.at_us / 1e6:.2f} s, {done.events} events" + (" (ended)" if done.ended else "")
             )
-        return stop.is_set() or (drain and done is None and log.lag(group, CHUNKS) == 0)
+        return stop.is_set() or (drain and done is None and drained())
+
+    def drained() -> bool:
+        try:
+            return log.lag(group, CHUNKS) == 0
+        except LogAwayError:
+            return False
 
     try:
         one.run(until=finished)

@@ -10,6 +10,7 @@ from engines.crops import U8
 from engines.detections import Detections, Detector
 from kernels.iou import box_iou
 from stream.entity import GROUPS
+from stream.region import Polygon, inside
 
 FOLLOWED = frozenset().union(*GROUPS) | {"boat", "airplane", "object"}
 """Categories that act or are acted upon; furniture and tableware are scenery."""
@@ -61,6 +62,14 @@ def merge(first: Detections, second: Detections, *, iou: float = 0.3) -> Detecti
         np.concatenate([first.scores, more.scores]),
         first.categories + more.categories,
     )
+
+
+def within(found: Detections, masks: Sequence[Polygon], size: tuple[int, int]) -> Detections:
+    """Those whose centre lies in one of `masks`; all where there is none. size: (H, W) of the frame."""
+    if not masks:
+        return found
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2 / np.array([size[1], size[0]], np.float32)
+    return found.take([i for i, (x, y) in enumerate(centres.tolist()) if any(inside(m, x, y) for m in masks)])
 
 
 def _covered(boxes: np.ndarray, others: np.ndarray) -> Sequence[float]:

@@ -73,7 +73,7 @@ class FeedGap(Body, frozen=True, kw_only=True):
     start_us: int
     end_us: int
     reason: str
-    """What the source said, `missing messages` or `corrupt chunk`."""
+    """What the source said, `missing messages`, `corrupt chunk`, `oversized chunk` or `skipped: …` (by policy)."""
     missing_seqs: tuple[int, int] | None = None
 
 
@@ -155,7 +155,7 @@ class QueryBound(Body, frozen=True, kw_only=True):
 
 
 class QueryUnbound(Body, frozen=True, kw_only=True):
-    """A query let go of what it was bound to, or found nobody by the end of the feed (`reason`)."""
+    """A query let go of what it was bound to, was taken back, or found nobody by the end of the feed (`reason`)."""
 
     query: str
     text: str
@@ -221,8 +221,9 @@ class ChunkDone(Body, frozen=True, kw_only=True):
 
     seq: int
     frames: int
+    """Frames that were followed."""
     dropped: int
-    """Frames that were not followed; 0 in this version."""
+    """Frames that were not: every second one where the feed's policy is `degrade` and chunks wait."""
     stage_us: dict[str, int]
     """Wall-clock microseconds each stage took for this chunk."""
     latency_us: int | None
@@ -230,12 +231,12 @@ class ChunkDone(Body, frozen=True, kw_only=True):
 
 
 class Error(Body, frozen=True, kw_only=True):
-    """A message could not be processed; it lies in `video.deadletter` and the feed goes on."""
+    """A message could not be processed: it lies in `video.deadletter` (but for a query) and the feed goes on."""
 
     stage: str
-    """Where it failed: header or decode."""
+    """Where it failed: header, decode or query."""
     code: str
-    """malformed or corrupt_chunk."""
+    """malformed, corrupt_chunk or oversized."""
     message: str
     seq: int | None
     """The message's seq, null where it could not be read."""

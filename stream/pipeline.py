@@ -110,15 +110,23 @@ class Pipeline:
         state.scan = scanning.state
         events += self._send(state, header.start_us)
         events.append(
-            ChunkDone(seq=header.seq, frames=count, dropped=0, stage_us=watch.us(), latency_us=_latency(header))
+            ChunkDone(
+                seq=header.seq,
+                frames=count,
+                dropped=state.scan.dropped,
+                stage_us=watch.us(),
+                latency_us=_latency(header),
+            )
         )
         return events
 
-    def warm(self, state: FeedState, chunk: Chunk, decoder: Decoder) -> None:
-        """After a restart: fill the look-back with the frames of a chunk that was finished before."""
+    def warm(self, state: FeedState, chunk: Chunk, decoder: Decoder, *, every: int = 1) -> None:
+        """After a restart: fill the look-back with a chunk that was finished before, every `every`-th frame of it."""
+        count = 0
         for frames in decoder.decode(chunk):
             for rgb, pts_us in zip(frames.host(), frames.pts_us.tolist(), strict=True):
-                if state.past_from_us >= 0 and pts_us >= state.past_from_us:
+                count += 1
+                if state.past_from_us >= 0 and pts_us >= state.past_from_us and (count - 1) % every == 0:
                     state.past.add(pts_us, flow_image(small_image(working_frame(rgb)[0])))
         state.scan.image = state.past.images[-1] if state.past.images else None
 

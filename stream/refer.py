@@ -15,6 +15,7 @@ from stream.colours import likeness
 from stream.entity import Traits, same_kind
 from stream.events import Body, QueryAmbiguous, QueryBound, QueryUnbound
 from stream.parse import Attribute, Expression, parse
+from stream.region import Polygon, inside
 
 LEAST = 0.45
 """Evidence under which an entity does not answer a query."""
@@ -35,23 +36,25 @@ class Query(msgspec.Struct):
     wish: list[int] = msgspec.field(default_factory=list)
     wish_kind: str = ""
     wish_count: int = 0
+    roi: Polygon = ()
+    """Only who is in this region answers; () for the whole frame."""
 
 
 class ReferState(msgspec.Struct):
     queries: list[Query] = msgspec.field(default_factory=list)
 
 
-def add(state: ReferState, query: str, text: str) -> None:
+def add(state: ReferState, query: str, text: str, roi: Polygon = ()) -> None:
     """A new query, or a new text for one that is known. Raises UserError where the text says nothing."""
     parse(text)
-    state.queries = [q for q in state.queries if q.id != query] + [Query(query, text)]
+    state.queries = [q for q in state.queries if q.id != query] + [Query(query, text, roi=roi)]
 
 
-def remove(state: ReferState, query: str) -> list[Body]:
+def remove(state: ReferState, query: str, reason: str = "removed") -> list[Body]:
     """Forget a query; its binding ends."""
     gone = [q for q in state.queries if q.id == query]
     state.queries = [q for q in state.queries if q.id != query]
-    return [QueryUnbound(query=q.id, text=q.text, entities=q.said, reason="removed") for q in gone]
+    return [QueryUnbound(query=q.id, text=q.text, entities=_held(q), reason=reason) for q in gone]
 
 
 def look(state: ReferState, present: dict[int, tuple[str, Traits]], known: set[int]) -> list[Body]:
@@ -59,6 +62,10 @@ def look(state: ReferState, present: dict[int, tuple[str, Traits]], known: set[i
     for q in state.queries:
         expression = parse(q.text)
         for i, (category, traits) in present.items():
+            if q.roi and not _within(q.roi, traits):
+                q.evidence.pop(i, None)
+                q.looks.pop(i, None)
+                continue
             now = evidence(expression, category, traits, [t for c, t in present.values() if same_kind(c, category)])
             n = q.looks.get(i, 0) + 1
             q.looks[i] = n
@@ -67,6 +74,11 @@ def look(state: ReferState, present: dict[int, tuple[str, Traits]], known: set[i
         for i in [i for i in q.evidence if i not in known]:
             del q.evidence[i], q.looks[i]
     return _decide(state)
+
+
+def _within(roi: Polygon, traits: Traits) -> bool:
+    """Whether the entity is in the region: its centre, or where it stands."""
+    return inside(roi, traits.x, traits.y) or inside(roi, traits.x, min(1.0, traits.bottom))
 
 
 def evidence(expression: Expression, category: str, traits: Traits, peers: list[Traits]) -> float:
@@ -151,8 +163,10 @@ def _say(q: Query, kind: str, entities: list[int], fits: list[tuple[float, int]]
     wish = sorted(entities)
     q.wish_count = q.wish_count + 1 if (wish, kind) == (q.wish, q.wish_kind) else 1
     q.wish, q.wish_kind = wish, kind
-    if q.wish_count < PATIENCE or (wish == q.said and kind == q.said_kind) or not kind:
+    if q.wish_count < PATIENCE or (wish == q.said and kind == q.said_kind):
         return []
+    if not kind:
+        return _left(q)
     events: list[Body] = []
     if q.said_kind == "bound" and not set(q.said) <= set(wish):
         events.append(QueryUnbound(query=q.id, text=q.text, entities=q.said, reason="another fits better"))
@@ -169,6 +183,20 @@ def _say(q: Query, kind: str, entities: list[int], fits: list[tuple[float, int]]
             QueryAmbiguous(query=q.id, text=q.text, entities=order, score=score, margin=round(margin, 3), cues=cues)
         )
     return events
+
+
+def _left(q: Query) -> list[Body]:
+    """Nobody answers any more. Without a region the last answer stands: who was found may be found again."""
+    if not q.roi:
+        return []
+    gone = QueryUnbound(query=q.id, text=q.text, entities=_held(q), reason="nobody in the region")
+    q.said, q.said_kind = [], ""
+    return [gone]
+
+
+def _held(q: Query) -> list[int]:
+    """Whom the query is bound to; candidates are not."""
+    return q.said if q.said_kind == "bound" else []
 
 
 def _cues(text: str) -> list[str]:

@@ -23,6 +23,8 @@ from stream.events import Body
 from stream.flow import Flow, flow_image, small_image
 from stream.frames import Frames
 from stream.prefetch import Prefetch
+from stream.pressure import SLOWER_LOOKS
+from stream.region import Polygon
 from stream.stopwatch import Stopwatch
 
 WORK_SIDE = 1280
@@ -61,6 +63,17 @@ class ScanState(msgspec.Struct):
     step_us: int = 33_333
     size: tuple[int, int] = (0, 0)
     """(H, W) of the working frame."""
+    masks: list[Polygon] = msgspec.field(default_factory=list)
+    """Regions outside of which nothing is detected; none: the whole frame."""
+    level: int = 0
+    """How much work is saved (`pressure`): from 1 on fewer looks of the detector, from 2 on half the frames."""
+    dropped: int = 0
+    """Frames of the last chunk that were left out."""
+
+    @property
+    def every(self) -> int:
+        """Every how many-th frame of a chunk is followed."""
+        return 2 if self.level >= 2 else 1
 
 
 class Scanner:
@@ -82,7 +95,12 @@ class Scanner:
         return events
 
     def frames(self, state: ScanState, frames: Iterable[Frames], watch: Stopwatch) -> Iterator[Scan]:
-        for full, pts_us in _timed(frames, watch):
+        every_us = self._every_us * (SLOWER_LOOKS if state.level else 1)
+        state.dropped = 0
+        for n, (full, pts_us) in enumerate(_timed(frames, watch)):
+            if n % state.every:
+                state.dropped += 1
+                continue
             rgb, scale = working_frame(full)
             size = (int(rgb.shape[0]), int(rgb.shape[1]))
             with watch("clip"):
@@ -97,10 +115,11 @@ class Scanner:
             with watch("motion"):
                 self._motion.step(state.motion, flow, state.step_us)
             found = None
-            if cut or detect.is_due(pts_us, state.detected_us, self._every_us):
+            if cut or detect.is_due(pts_us, state.detected_us, every_us):
                 with watch("detect"):
                     moving = self._motion.detect(state.motion, size)
                     found = detect.merge(motion.corroborate(self._detect.look(rgb), moving), moving)
+                    found = detect.within(found, state.masks, size)
                     state.detected_us = pts_us
             state.image, state.last_us, state.size = image, pts_us, size
             segment = state.clip.segment

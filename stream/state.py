@@ -10,12 +10,13 @@ import numpy as np
 
 from stream.background import BackgroundState
 from stream.lookback import Past
+from stream.pressure import Pressure, Skipped
 from stream.refer import ReferState
 from stream.scan import ScanState
 from stream.transcribe import TranscribeState
 from stream.view import FollowState
 
-VERSION = 2
+VERSION = 3
 
 
 class RecentChunk(msgspec.Struct, frozen=True):
@@ -24,6 +25,8 @@ class RecentChunk(msgspec.Struct, frozen=True):
     seq: int
     offset: int
     end_us: int
+    every: int = 1
+    """Every how many-th of its frames was followed."""
 
 
 class FeedState(msgspec.Struct):
@@ -34,6 +37,10 @@ class FeedState(msgspec.Struct):
     started: bool = False
     rejected: int = 0
     """Messages under this feed's key that could not be read at all."""
+    unread_queries: dict[str, int] = msgspec.field(default_factory=dict)
+    """Queries that could not be read, by key: crc32 of the value that was told of."""
+    pressure: Pressure = msgspec.field(default_factory=Pressure)
+    skipped: Skipped | None = None
     last_us: int = -1
     size: tuple[int, int] = (0, 0)
     """(H, W) of the working frame."""

@@ -3,38 +3,41 @@
 The commit order, which is what makes a kill at any point harmless:
 1. poll one message; 2. recall the feed's state (kept, or read from `video.state`); 3. process; 4. in one transaction
 send the events, the new state and the consumed offset. A worker that dies before 4 has done nothing; one that dies
-after it has done everything. What it did between is made again, with the same ids.
+after it has done everything. What it did between is made again, with the same ids. Where the log is away the worker
+lets go of all it has in hand and in mind, and begins at 1 once the log is back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 import structlog
 
 from engines.errors import UserError
-from stream import refer
 from stream.chunk import Chunk, ChunkHeader, EndHeader, GapHeader, Header, decode_header
+from stream.deadletter import LOST_CLAIM, letter
 from stream.decode import CorruptChunkError
 from stream.events import Body, Error, Event, FeedEnded, FeedGap, encode_body
-from stream.frames import Decoder, Frames
-from stream.log import ANNOTATIONS, CHUNKS, DEADLETTER, QUERIES, STATE, Consumer, FencedError, Log, Message, Record
+from stream.frames import Decoder
+from stream.hand import InHand, take
+from stream.log import ANNOTATIONS, CHUNKS, QUERIES, STATE, Consumer, FencedError, Log, LogAwayError, Message, Record
 from stream.pipeline import Pipeline
-from stream.prefetch import Prefetch
+from stream.pressure import Skipped, meet
+from stream.queries import update
 from stream.scan import Scanning
 from stream.state import FeedState, RecentChunk, restore, snapshot
+from stream.stray import stray_of
 
 GROUP = "strefer"
+MAX_MESSAGE_BYTES = 64 << 20
 _REJECTED_N = 1_000_000
 """Events of messages without a readable seq are numbered from here, so that no other event has their id."""
-
-
-class QueryRequest(msgspec.Struct, frozen=True):
-    """The value of a message in `video.queries` (key `feed/query`, feed `*` for all); an empty value removes it."""
-
-    text: str
+_AWAY_S, _AWAY_MAX_S = 0.5, 10.0
+"""Pause before a log that is away is asked again: it doubles from the first to the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +50,38 @@ class Done:
     events: int
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A record that was delivered and not worked on yet, and what was begun of it: its frames, where it is a chunk,
-    and their scan, where it follows the chunk in work."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A feed's state after its last commit, its bytes (b'' for a new feed), and the partition it came by."""
 
-    record: Record
-    header: Header | ValueError
-    frames: Prefetch[Frames] | None = None
-    scanning: Scanning | None = None
+    state: FeedState
+    saved: bytes
+    place: tuple[str, int]
 
-    def close(self) -> None:
-        if self.scanning is not None:
-            self.scanning.close()
-        if self.frames is not None:
-            self.frames.close()
-        self.scanning = self.frames = None
+
+class _OversizedError(ValueError):
+    """A message over the worker's limit; it is not looked into."""
 
 
 class Worker:
     """One member of the consumer group. Use `run`, or `step` by hand; close it to hand over at once.
 
     While one chunk is followed the next one is being decoded already: two records at most are in hand.
+    max_message_bytes: a message whose value is larger is refused without decoding.
     """
 
     def __init__(
-        self, log: Log, pipeline: Pipeline, decoder: Decoder, *, group: str = GROUP, session_s: float = 30.0
-    ) -> None:
+        self, log: Log, pipeline: Pipeline, decoder: Decoder, *, group: str = GROUP, session_s: float = 30.0,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:  # fmt: skip
         self._log, self._pipeline, self._decoder = log, pipeline, decoder
+        self._max_bytes = max_message_bytes
         self._consumer: Consumer = log.consumer(group, [CHUNKS], session_timeout_s=session_s)
-        self._states: dict[str, tuple[FeedState, bytes]] = {}
+        self._known: dict[str, _Known] = {}
         self._assignment: set[tuple[str, int]] = set()
-        self._waiting: list[_Waiting] = []
+        self._hand: list[InHand] = []
+        self._must_rewind = False
+        self._pause_s, self._paused_until = 0.0, 0.0
         self._say = structlog.get_logger("strefer.worker")
 
     def run(self, *, until: Callable[[Done | None], bool], poll_s: float = 0.5) -> None:
@@ -89,89 +92,134 @@ class Worker:
                 return
 
     def step(self, *, timeout_s: float) -> Done | None:
-        """Process at most one message. None where there was none, or it was somebody else's by now."""
-        wanted = 2 - len(self._waiting)
-        records = self._consumer.poll(max_records=wanted, timeout_s=0.0 if self._waiting else timeout_s)
-        self._waiting += [self._begin(record) for record in records]
-        assignment = self._consumer.assignment()
-        if assignment != self._assignment:
-            self._assignment, self._states = assignment, {}  # what was handed over may have moved on elsewhere
-        if not self._waiting:
+        """Process at most one message. None where there was none, it was somebody else's by now, or the log is away."""
+        left_s = self._paused_until - time.monotonic()
+        if left_s > 0:
+            time.sleep(min(left_s, timeout_s))
             return None
-        now = self._waiting.pop(0)
+        try:
+            done = self._step(timeout_s)
+        except FencedError as e:
+            self._say.warning("fenced", cause=str(e))
+            self._forget()
+            return None
+        except LogAwayError as e:
+            self._pause_s = min(max(_AWAY_S, 2 * self._pause_s), _AWAY_MAX_S)
+            self._paused_until = time.monotonic() + self._pause_s
+            self._say.warning("log away", cause=str(e), again_in_s=self._pause_s)
+            self._forget()
+            return None
+        self._pause_s = 0.0
+        return done
+
+    def close(self) -> None:
+        self._drop(self._hand)
+        with suppress(LogAwayError):  # the lease runs out by itself
+            self._consumer.close()
+
+    def _step(self, timeout_s: float) -> Done | None:
+        if self._must_rewind:
+            self._consumer.rewind()
+            self._must_rewind = False
+        records = self._consumer.poll(max_records=2 - len(self._hand), timeout_s=0.0 if self._hand else timeout_s)
+        self._hand_over(self._consumer.assignment())
+        self._hand += [take(record) for record in records]
+        for one in self._hand:
+            if self._is_next(one):
+                one.decode(self._decoder)
+        if not self._hand:
+            return None
+        now = self._hand.pop(0)
         try:
             return self._process(now)
-        except FencedError:
-            self._say.warning("fenced", topic=now.record.topic, partition=now.record.partition)
-            self._states = {}
-            self._drop()
-            self._consumer.rewind()
-            return None
         finally:
             now.close()
 
-    def close(self) -> None:
-        self._drop()
-        self._consumer.close()
+    def _hand_over(self, assignment: set[tuple[str, int]]) -> None:
+        """What came by a partition that was lost may have moved on elsewhere: let go of it, and keep the rest."""
+        lost, self._assignment = self._assignment - assignment, assignment
+        if lost:
+            self._known = {feed: known for feed, known in self._known.items() if known.place not in lost}
+            self._drop([one for one in self._hand if one.place in lost])
 
-    def _drop(self) -> None:
-        """Let go of what was delivered and not worked on."""
-        for waiting in self._waiting:
-            waiting.close()
-        self._waiting = []
+    def _forget(self) -> None:
+        """Begin anew from what the log says: nothing in hand, nothing in mind."""
+        self._known, self._must_rewind = {}, True
+        self._drop(self._hand)
 
-    def _begin(self, record: Record) -> _Waiting:
-        """Read the header, and begin to decode where it is a chunk's."""
-        try:
-            header = decode_header(dict(record.headers))
-            if header.feed != record.key:
-                raise ValueError(f"the header's feed is {header.feed!r}, the message's key {record.key!r}")
-        except ValueError as e:
-            return _Waiting(record, e)
-        return _Waiting(record, header, self._frames(header, record))
+    def _drop(self, some: list[InHand]) -> None:
+        for one in some:
+            one.close()
+        self._hand = [one for one in self._hand if one not in some]
 
-    def _frames(self, header: Header, record: Record) -> Prefetch[Frames] | None:
-        if not isinstance(header, ChunkHeader):
-            return None
+    def _is_next(self, one: InHand) -> bool:
+        """Whether it is a chunk that will be followed for sure: worth decoding ahead."""
+        if not isinstance(one.header, ChunkHeader) or len(one.record.value) > self._max_bytes:
+            return False
+        return one.header.policy == "block" or self._behind(one.record.key, but=one) == 0
 
-        def frames(chunk: Chunk) -> Iterator[Frames]:
-            chunk.verify()
-            yield from self._decoder.decode(chunk)
+    def _behind(self, key: str, *, but: InHand | None = None) -> int:
+        """How many chunks of a feed wait, those in hand included; of what is not in hand a gap or an end counts too."""
+        held = [one for one in self._hand if one is not but and one.record.key == key]
+        return self._consumer.waiting(key) + sum(isinstance(one.header, ChunkHeader) for one in held)
 
-        return Prefetch(frames(Chunk(header, record.value)))
-
-    def _process(self, now: _Waiting) -> Done:
+    def _process(self, now: InHand) -> Done:
         record, header = now.record, now.header
-        state, before = self._recall(record.key)
-        dead: Message | None = None
+        state, before = self._recall(record)
         if isinstance(header, ValueError):
-            state, events = self._reject(state, "header", "malformed", str(header))
-            dead = _letter(record, str(header))
-            return self._commit(record, state, events, _REJECTED_N + state.rejected, dead, None)
-        if header.seq <= state.seq:
-            with self._log.transaction() as tx:  # delivered twice: already done
+            events = self._reject(state, str(header))
+            return self._commit(record, state, events, _REJECTED_N + state.rejected, self._letter(record, str(header)))
+        stray = stray_of(self._log, state, header)
+        if stray:
+            self._say.warning("message rejected", feed=header.feed, cause=stray)
+            with self._log.transaction() as tx:  # no message of the feed: nothing of it changes
+                tx.send(self._letter(record, stray))
                 tx.commit_offset(self._consumer, record)
             return Done(header.feed, max(0, state.last_us), False, 0)
+        if isinstance(header, ChunkHeader) and self._skips(state, header):
+            state.seq = header.seq
+            return self._commit(record, state, [], 0, None, header)
+        dead: Message | None = None
         events = self._bridge(state, header)
         try:
-            events += self._queries(state, header.feed)
+            events += update(state, self._log.table(QUERIES))
             events += self._follow(state, header, now)
         except (CorruptChunkError, ValueError) as e:
             state = restore(before) if before else FeedState(record.key)
-            events, dead = self._lose(state, header, str(e)), _letter(record, str(e))
+            events = self._bridge(state, header) + self._lose(state, header, e)
+            dead = self._letter(record, str(e))
         state.seq = header.seq
         return self._commit(record, state, events, 0, dead, header)
 
-    def _follow(self, state: FeedState, header: Header, now: _Waiting) -> list[Body]:
+    def _letter(self, record: Record, reason: str) -> Message:
+        return letter(record, reason, max_bytes=self._max_bytes)
+
+    def _skips(self, state: FeedState, header: ChunkHeader) -> bool:
+        """Whether the feed's policy lets this chunk go unseen; else how much work its scan may be."""
+        behind = self._behind(header.feed) if header.policy != "block" else 0
+        skip = meet(state.pressure, header.policy, behind)
+        if skip:
+            reason = f"skipped: chunks waited, and the feed's policy is {header.policy}"
+            state.skipped = state.skipped or Skipped(state.seq + 1, header.start_us, reason)
+        elif state.scan.level != state.pressure.level:
+            state.scan = msgspec.structs.replace(state.scan, level=state.pressure.level)
+        return skip
+
+    def _follow(self, state: FeedState, header: Header, now: InHand) -> list[Body]:
         if isinstance(header, GapHeader):
             return self._pipeline.gap(
                 state, FeedGap(start_us=header.start_us, end_us=header.end_us, reason=header.reason)
             )
         if isinstance(header, EndHeader):
             return self._pipeline.end(state, FeedEnded(at_us=header.at_us, reason=header.reason))
-        scanning = self._scan(state, header, now)
-        after = self._waiting[0] if self._waiting else None
-        if after is None or after.record.key != now.record.key or _seq(after) != header.seq + 1:
+        size = len(now.record.value)
+        if size > self._max_bytes:
+            raise _OversizedError(f"the message has {size} bytes, this worker takes up to {self._max_bytes}")
+        if LOST_CLAIM in now.record.headers:
+            raise ValueError(now.record.headers[LOST_CLAIM])
+        scanning = self._scan(state, now)
+        after = self._hand[0] if self._hand else None
+        if after is None or after.record.key != now.record.key or after.seq != header.seq + 1:
             after = None
         if after is not None and after.frames is not None:
             scanning.follow_on(after.frames)
@@ -182,77 +230,54 @@ class Worker:
                 after.scanning = scanning.take_next()
         end_us = header.start_us + header.duration_us
         state.recent = [r for r in state.recent if r.end_us > end_us - state.past.window_us]
-        state.recent.append(RecentChunk(header.seq, now.record.offset, end_us))
+        state.recent.append(RecentChunk(header.seq, now.record.offset, end_us, state.scan.every))
         return events
 
-    def _scan(self, state: FeedState, header: ChunkHeader, now: _Waiting) -> Scanning:
+    def _scan(self, state: FeedState, now: InHand) -> Scanning:
         """The chunk's scan: the one begun ahead, unless the feed's state has changed since."""
         if now.scanning is not None and now.scanning.begun_from is state.scan:
             return now.scanning
         if now.scanning is not None:  # it has read of the frames
             now.close()
-        now.frames = now.frames or self._frames(header, now.record)
-        assert now.frames is not None
-        now.scanning = self._pipeline.scan(state, now.frames)
+        now.scanning = self._pipeline.scan(state, now.decode(self._decoder))
         return now.scanning
 
     def _bridge(self, state: FeedState, header: Header) -> list[Body]:
-        """Messages that never came: say so, and start afresh behind them."""
-        if state.seq < 0 or header.seq == state.seq + 1:
-            return []
+        """Messages that never came, or were skipped: say so, and start afresh behind them."""
+        skipped, state.skipped = state.skipped, None
+        if skipped is None:
+            if state.seq < 0 or header.seq == state.seq + 1:
+                return []
+            skipped = Skipped(state.seq + 1, max(0, state.last_us), "missing messages")
         start = header.start_us if isinstance(header, ChunkHeader | GapHeader) else header.at_us
         body = FeedGap(
-            start_us=max(0, state.last_us), end_us=start, reason="missing messages",
-            missing_seqs=(state.seq + 1, header.seq - 1),
-        )  # fmt: skip
+            start_us=skipped.start_us, end_us=start, reason=skipped.reason, missing_seqs=(skipped.seq, header.seq - 1)
+        )
         return self._pipeline.gap(state, body)
 
-    def _lose(self, state: FeedState, header: Header, message: str) -> list[Body]:
+    def _lose(self, state: FeedState, header: Header, error: ValueError) -> list[Body]:
         """A chunk that is no good: an error, and a gap where it should have been."""
-        events: list[Body] = [Error(stage="decode", code="corrupt_chunk", message=message, seq=header.seq)]
+        kind = "oversized" if isinstance(error, _OversizedError) else "corrupt"
+        code = "oversized" if kind == "oversized" else "corrupt_chunk"
+        events: list[Body] = [Error(stage="decode", code=code, message=str(error), seq=header.seq)]
         if isinstance(header, ChunkHeader):
             gap = FeedGap(
-                start_us=header.start_us, end_us=header.start_us + header.duration_us, reason="corrupt chunk",
+                start_us=header.start_us, end_us=header.start_us + header.duration_us, reason=f"{kind} chunk",
                 missing_seqs=(header.seq, header.seq),
             )  # fmt: skip
             events += self._pipeline.gap(state, gap)
-        self._say.warning("corrupt chunk", feed=header.feed, seq=header.seq, cause=message)
+        self._say.warning(f"{kind} chunk", feed=header.feed, seq=header.seq, cause=str(error))
         return events
 
-    def _reject(self, state: FeedState, stage: str, code: str, message: str) -> tuple[FeedState, list[Body]]:
+    def _reject(self, state: FeedState, message: str) -> list[Body]:
         state.rejected += 1
         self._say.warning("message rejected", feed=state.feed, cause=message)
-        return state, [Error(stage=stage, code=code, message=message, seq=None)]
-
-    def _queries(self, state: FeedState, feed: str) -> list[Body]:
-        """Bring the state's queries up to what `video.queries` says."""
-        wanted: dict[str, str] = {}
-        for record in self._log.read(QUERIES):
-            owner, _, query = record.key.rpartition("/")
-            if owner not in (feed, "*"):
-                continue
-            wanted.pop(query, None)
-            if record.value:
-                wanted[query] = msgspec.json.decode(record.value, type=QueryRequest).text
-        events: list[Body] = []
-        for q in [q.id for q in state.refer.queries if q.id not in wanted]:
-            events += refer.remove(state.refer, q)
-        known = {q.id: q.text for q in state.refer.queries}
-        for query, text in sorted(wanted.items()):
-            if known.get(query) != text:
-                refer.add(state.refer, query, text)
-                state.scan = msgspec.structs.replace(state.scan, detected_us=-1)  # look at once
-        return events
+        return [Error(stage="header", code="malformed", message=message, seq=None)]
 
     def _commit(
-        self,
-        record: Record,
-        state: FeedState,
-        events: list[Body],
-        first_n: int,
-        dead: Message | None,
-        header: Header | None,
-    ) -> Done:
+        self, record: Record, state: FeedState, events: list[Body], first_n: int, dead: Message | None,
+        header: Header | None = None,
+    ) -> Done:  # fmt: skip
         """Events, state and offset, all or nothing."""
         seq = header.seq if header is not None else max(0, state.seq)
         after = snapshot(state)
@@ -264,14 +289,15 @@ class Worker:
                 tx.send(dead)
             tx.send(Message(STATE, record.key, after))
             tx.commit_offset(self._consumer, record)
-        self._states[record.key] = (state, after)
+        self._known[record.key] = _Known(state, after, (record.topic, record.partition))
         at_us = header.at_us if isinstance(header, EndHeader) else max(0, state.last_us)
         return Done(record.key, at_us, isinstance(header, EndHeader), len(events))
 
-    def _recall(self, feed: str) -> tuple[FeedState, bytes]:
+    def _recall(self, record: Record) -> tuple[FeedState, bytes]:
         """The feed's state and its bytes, b'' for a new feed."""
-        if feed in self._states:
-            return self._states[feed]
+        feed = record.key
+        if feed in self._known:
+            return self._known[feed].state, self._known[feed].saved
         saved = self._log.latest(STATE, feed)
         if saved is None:
             return FeedState(feed), b""
@@ -280,27 +306,12 @@ class Worker:
         except ValueError as e:
             raise UserError(f"{feed}: {e}; produce it under another feed id, or begin with a new log") from None
         for recent in state.recent:
-            record = next(iter(self._log.read(CHUNKS, key=feed, after=recent.offset - 1)), None)
-            if record is None or record.offset != recent.offset:
+            old = next(iter(self._log.read(CHUNKS, key=feed, after=recent.offset - 1)), None)
+            if old is None or old.offset != recent.offset:
                 continue  # past its retention: the look-back is shorter, nothing else
-            header = decode_header(dict(record.headers))
+            header = decode_header(dict(old.headers))
             if isinstance(header, ChunkHeader):
-                self._pipeline.warm(state, Chunk(header, record.value), self._decoder)
+                self._pipeline.warm(state, Chunk(header, old.value), self._decoder, every=recent.every)
         self._say.info("feed resumed", feed=feed, seq=state.seq)
-        self._states[feed] = (state, saved.value)
+        self._known[feed] = _Known(state, saved.value, (record.topic, record.partition))
         return state, saved.value
-
-
-def _seq(waiting: _Waiting) -> int:
-    return -1 if isinstance(waiting.header, ValueError) else waiting.header.seq
-
-
-def _letter(record: Record, reason: str) -> Message:
-    """The dead letter of a message: itself, with where it was and why it is dead."""
-    origin = {
-        "strefer_dead_topic": record.topic,
-        "strefer_dead_partition": str(record.partition),
-        "strefer_dead_offset": str(record.offset),
-        "strefer_dead_reason": reason,
-    }
-    return Message(DEADLETTER, record.key, record.value, {**record.headers, **origin})

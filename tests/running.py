@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
-
 from engines import lite
 from engines.catalogue import find
 from engines.store import Store
@@ -21,8 +19,9 @@ from stream.events import Event, Masklet, MaskletFrame, MaskletRevised, decode_m
 from stream.log import ANNOTATIONS, CHUNKS, QUERIES, Log, Message
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Options, Pipeline
+from stream.queries import QueryRequest, encode_request
 from stream.runtime import settle
-from stream.worker import GROUP, QueryRequest, Worker
+from stream.worker import GROUP, Worker
 
 
 def model_folder() -> Path:
@@ -49,7 +48,7 @@ def environment() -> dict[str, str]:
 def post_queries(log: Log, feed: str, queries: Sequence[str]) -> None:
     with log.transaction() as tx:
         for i, text in enumerate(queries, 1):
-            tx.send(Message(QUERIES, f"{feed}/q{i}", msgspec.json.encode(QueryRequest(text))))
+            tx.send(Message(QUERIES, f"{feed}/q{i}", encode_request(QueryRequest(text))))
 
 
 def work(log: Log, options: Options | None = None) -> None:

@@ -33,8 +33,8 @@ STAGES = (
         "masklets",
         "motion",
     ),
-    *("outline", "overlap", "parse", "patch", "pipeline", "recognize", "redraw", "refer", "reidentify", "traits"),
-    *("transcribe", "view"),
+    *("outline", "overlap", "parse", "patch", "pipeline", "pressure", "recognize", "redraw", "refer", "region"),
+    *("reidentify", "traits", "transcribe", "view"),
 )
 OUTSIDE_STAGES = ("kafka", "sqlite3", "stream.log", "stream.worker", "stream.annotate", "producers", "click", "rich")
 # Where each heavy dependency may be imported; a missing one is then told in one place.

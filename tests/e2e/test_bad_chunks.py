@@ -12,7 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from producers.produce import produce
+from producers.sources import open_sources
+from producers.state import ProducerState
 from stream.chunk import ChunkHeader, decode_header, encode_header
+from stream.cli import main
+from stream.decode.pyav import PyAVDecoder
 from stream.events import (
     ChunkDone,
     EntityAppeared,
@@ -24,9 +29,12 @@ from stream.events import (
     FeedStarted,
     SegmentOpened,
 )
-from stream.log import CHUNKS, DEADLETTER, Message, Record
+from stream.log import CHUNKS, DEADLETTER, STATE, Log, Message, Record
 from stream.log.sqlite import SqliteLog
-from tests.running import events_of, masks_of, messages_of, work
+from stream.pipeline import Pipeline
+from stream.runtime import settle
+from stream.worker import GROUP, Worker
+from tests.running import events_of, masks_of, messages_of, networks, work
 
 SCENE = "synthetic:two-people?seconds=5&size=320x180&fps=5"
 SECOND_US = 1_000_000
@@ -43,11 +51,15 @@ def messages() -> tuple[Message, ...]:
 def run(folder: Path, changed: Sequence[Message]) -> tuple[list[Event], list[Record]]:
     """Events and dead letters of these messages."""
     with closing(SqliteLog(folder)) as log:
-        with log.transaction() as tx:
-            for message in changed:
-                tx.send(message)
+        post(log, changed)
         work(log)
         return events_of(log, "feed"), list(log.read(DEADLETTER))
+
+
+def post(log: Log, some: Sequence[Message]) -> None:
+    with log.transaction() as tx:
+        for message in some:
+            tx.send(message)
 
 
 def bodies(events: Sequence[Event], kind: type) -> list[object]:
@@ -121,8 +133,107 @@ def test_double_delivery(tmp_path: Path) -> None:
     chunks = messages()
     again = [*chunks[:2], chunks[1], chunks[0], *chunks[2:], chunks[3]]
     twice, dead = run(tmp_path / "twice", again)
-    assert not dead
+    reasons = [r.headers["strefer_dead_reason"] for r in dead]
+    assert reasons == [f"seq {seq} was done already" for seq in (1, 0, 3)]
+    assert [r.value for r in dead] == [chunks[i].value for i in (1, 0, 3)]
     assert _plain(twice) == _plain(once)
+
+
+def test_replay_from_the_dead_letters(tmp_path: Path) -> None:
+    """A chunk that was no good is done: sent again it is dead again. One that nobody could read may be mended."""
+    chunks = list(messages())
+    chunks[2] = replace(chunks[2], value=_flipped(chunks[2].value))
+    events, _ = run(tmp_path, chunks)
+    assert main(["deadletter", "replay", "--all", "--log", str(tmp_path)]) == 0
+    with closing(SqliteLog(tmp_path)) as log:
+        work(log)
+        assert events_of(log, "feed") == events
+        _, again = log.read(DEADLETTER)
+    assert again.headers["strefer_dead_reason"] == "seq 2 was done already"
+    assert again.headers["strefer_replayed"] == "0"
+
+
+def test_a_seq_nobody_produced(tmp_path: Path) -> None:
+    """A forged or damaged seq: the feed goes on as if it had not been."""
+    with closing(SqliteLog(tmp_path / "true")) as log:
+        produce(open_sources([SCENE]), "feed", log)
+        work(log)
+        once = events_of(log, "feed")
+    forged = replace(messages()[4], headers=encode_header(msgspec.structs.replace(_header(messages()[4]), seq=4000)))
+    with closing(SqliteLog(tmp_path / "forged")) as log:
+        written: list[float] = []
+
+        def forge(done_s: float, total_s: float | None) -> None:
+            written.append(done_s)
+            if len(written) in (1, 3):
+                post(log, [forged])
+
+        produce(open_sources([SCENE]), "feed", log, progress=forge)
+        post(log, [forged])
+        work(log)
+        assert _plain(events_of(log, "feed")) == _plain(once)
+        dead = list(log.read(DEADLETTER))
+    reasons = {r.headers["strefer_dead_reason"] for r in dead}
+    assert reasons == {"seq 4000 was never produced: the feed's producer has come to 5"}
+    assert len(dead) == 3
+
+
+def test_a_hole_that_the_producer_made_is_a_gap(tmp_path: Path) -> None:
+    """Retention took chunks that no worker had followed: the producer's state says that they were there."""
+    with closing(SqliteLog(tmp_path)) as log:
+        state = ProducerState(identity="x", next_seq=6)
+        with log.transaction() as tx:
+            tx.send(Message(STATE, "producer/feed", msgspec.json.encode(state)))
+        post(log, [messages()[0], *messages()[3:]])
+        work(log)
+        events = events_of(log, "feed")
+        assert not list(log.read(DEADLETTER))
+    (gap,) = bodies(events, FeedGap)
+    assert isinstance(gap, FeedGap)
+    assert gap.missing_seqs == (1, 2)
+
+
+def test_a_hole_before_a_corrupt_chunk_is_told_too(tmp_path: Path) -> None:
+    chunks = [messages()[0], replace(messages()[3], value=b"junk"), *messages()[4:]]
+    events, _ = run(tmp_path, chunks)
+    assert [g.missing_seqs for g in bodies(events, FeedGap) if isinstance(g, FeedGap)] == [(1, 2), (3, 3)]
+
+
+def test_a_value_that_its_log_has_lost_is_said_to_be(tmp_path: Path) -> None:
+    """As the log on Kafka gives a message whose claim check cannot be redeemed."""
+    lost = {"ce_dataref": "x?crc32=1", "strefer_lost_claim": "there is no such object"}
+    chunks = list(messages())
+    chunks[2] = replace(chunks[2], value=b"", headers={**chunks[2].headers, **lost})
+    events, (dead,) = run(tmp_path, chunks)
+    (error,) = bodies(events, Error)
+    assert isinstance(error, Error)
+    assert error.message == dead.headers["strefer_dead_reason"] == "there is no such object"
+
+
+def test_an_oversized_message_is_not_looked_into(tmp_path: Path) -> None:
+    limit = max(len(m.value) for m in messages())
+    chunks = list(messages())
+    chunks[2] = _checksummed(chunks[2], chunks[2].value + bytes(limit))
+    garbage = Message(CHUNKS, "feed", bytes(limit + 1), {})
+    with closing(SqliteLog(tmp_path)) as log:
+        post(log, [*chunks, garbage])
+        settle()
+        with closing(Worker(log, Pipeline(networks()), PyAVDecoder(), max_message_bytes=limit)) as worker:
+            worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
+        events = events_of(log, "feed")
+        dead, unread = log.read(DEADLETTER)
+        original = next(iter(log.read(CHUNKS, key="feed", after=int(dead.headers["strefer_dead_offset"]) - 1)))
+    error, malformed = bodies(events, Error)
+    assert isinstance(error, Error)
+    assert (error.code, error.seq) == ("oversized", 2)
+    (gap,) = bodies(events, FeedGap)
+    assert isinstance(gap, FeedGap)
+    assert (gap.reason, gap.missing_seqs) == ("oversized chunk", (2, 2))
+    assert (dead.value, dict(chunks[2].headers).items() <= dict(dead.headers).items()) == (b"", True)
+    assert dead.headers["strefer_dead_value"] == f"left out: {len(chunks[2].value)} bytes, the limit is {limit}"
+    assert original.value == chunks[2].value, "the original keeps its place"
+    assert isinstance(malformed, Error)
+    assert (malformed.code, unread.value) == ("malformed", b"")
 
 
 def _plain(events: Sequence[Event]) -> list[Event]:

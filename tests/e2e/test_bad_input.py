@@ -117,7 +117,7 @@ def test_bad_source(strefer: Strefer, make: object, says: str, command: str) -> 
         (("annotate", SCENE, "--out", "/proc/nowhere"), "cannot write to /proc/nowhere"),
         (("produce", SCENE, "--feed", "a/b", "--log", "{0}/log"), "is no name for a feed"),
         (("produce", SCENE, "--feed", "a", "--log", "/proc/nowhere"), "cannot be made"),
-        (("worker",), "Missing option '--log'"),
+        (("worker", "--log", "{0}/none", "--drain"), "holds no log"),
         (("worker", "--log", "/proc/nowhere"), "cannot be made"),
         (("models", "path", "nonesuch"), "no model 'nonesuch'; there are yolox-nano"),
         (("models", "frob"), "No such command 'frob'"),

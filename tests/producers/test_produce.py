@@ -18,8 +18,8 @@ from chunks import MemoryLog
 
 from engines.errors import UserError
 from producers.produce import Produced, produce
-from producers.sources import open_sources
-from stream.chunk import ChunkHeader, EndHeader
+from producers.sources import Source, open_sources
+from stream.chunk import ChunkHeader, EndHeader, Policy
 from stream.log import CHUNKS, Log
 from tests.media import Recipe, decode, make_video
 
@@ -41,6 +41,26 @@ def test_one_file(clip: Path) -> None:
     *chunks, end = log.headers()
     assert end == EndHeader(feed="f", seq=3, at_us=3_000_000, reason="end")
     assert all(isinstance(c, ChunkHeader) and c.codec == "h264" and c.rate == "25/1" for c in chunks)
+
+
+class _Live:
+    """A scene as a camera would show it."""
+
+    name, identity, live, seconds = "camera", "camera", True, None
+
+    def __init__(self, scene: Source) -> None:
+        self.pieces = scene.pieces
+
+
+@pytest.mark.parametrize(
+    ("live", "policy", "expected"),
+    [(False, None, "block"), (True, None, "latest"), (False, "degrade", "degrade"), (True, "block", "block")],
+)
+def test_chunks_carry_the_feeds_policy(live: bool, policy: Policy | None, expected: Policy) -> None:
+    log = MemoryLog()
+    (scene,) = open_sources(["synthetic:cut?seconds=1&size=64x64&fps=10"])
+    produce([_Live(scene) if live else scene], "f", log, policy=policy)  # type: ignore[arg-type]
+    assert [h.policy for h in log.headers() if isinstance(h, ChunkHeader)] == [expected]
 
 
 def test_several_sources_share_a_time_line(clip: Path, tmp_path: Path) -> None:

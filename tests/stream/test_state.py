@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from stream.entity import Entity, Gallery, Look, Sight, Traits
 from stream.patch import Patch
+from stream.pressure import Pressure, Skipped
 from stream.refer import Query
 from stream.state import FeedState, RecentChunk, restore, snapshot
 
@@ -61,7 +62,12 @@ ENTITIES = st.builds(
     traits=TRAITS,
     votes=st.dictionaries(st.text(max_size=3), FLOATS, max_size=2),
 )
-QUERIES = st.builds(Query, st.text(), st.text(), st.dictionaries(st.integers(1, 99), FLOATS, max_size=2))
+SHARES = st.floats(0, 1)
+REGIONS = st.lists(st.tuples(SHARES, SHARES), max_size=4).map(tuple)
+QUERIES = st.builds(
+    Query, st.text(), st.text(), st.dictionaries(st.integers(1, 99), FLOATS, max_size=2), roi=REGIONS
+)  # fmt: skip
+PRESSURES = st.builds(Pressure, st.integers(0, 3), st.integers(0, 9), st.integers(0, 99), st.booleans())
 
 
 @st.composite
@@ -71,7 +77,11 @@ def states(draw: st.DrawFn) -> FeedState:
     state.follow.gallery = Gallery(draw(st.lists(ENTITIES, max_size=1)))
     state.follow.next_id = draw(st.integers(1, 10**9))
     state.refer.queries = draw(st.lists(QUERIES, max_size=2))
-    state.recent = draw(st.lists(st.builds(RecentChunk, TIMES, TIMES, TIMES), max_size=2))
+    state.recent = draw(st.lists(st.builds(RecentChunk, TIMES, TIMES, TIMES, st.integers(1, 2)), max_size=2))
+    state.pressure, state.scan.level = draw(PRESSURES), draw(st.integers(0, 3))
+    state.skipped = draw(st.none() | st.builds(Skipped, TIMES, TIMES, st.text()))
+    state.unread_queries = draw(st.dictionaries(st.text(), TIMES, max_size=2))
+    state.scan.masks = draw(st.lists(REGIONS, max_size=2))
     state.scan.motion.energy = draw(st.none() | arrays(np.float32, 5, 7))
     state.scan.clip.image = draw(st.none() | hnp.arrays(np.uint8, (4, 6, 3)))
     return state
