@@ -19,6 +19,7 @@ _COMMANDS = {
     "produce": ("producers.cli", "produce", "Cut video into chunks and write them to a feed of the log."),
     "query": ("stream.cli_query", "query", "Ask feeds for entities while they run."),
     "deadletter": ("stream.cli_deadletter", "deadletter", "List, show and replay messages no worker could use."),
+    "topics": ("stream.cli_topics", "topics", "Make and describe the topics on Kafka."),
     "worker": ("stream.cli_worker", "worker", "Follow the feeds of a log until stopped."),
 }
 

@@ -30,6 +30,8 @@ Examples:
 @click.option("--group", default="strefer", show_default=True, help="Consumer group: its workers share the feeds.")
 @click.option("--keep-gb", type=click.FloatRange(min=0.1), default=20.0, show_default=True, metavar="GB",
               help="Of the embedded log: finished chunks beyond this go, oldest first; events are kept.")  # fmt: skip
+@click.option("--session", "session_s", type=click.FloatRange(min=0.5), default=30.0, show_default=True, metavar="S",
+              help="A worker not heard of for this long has its feeds given to others, seconds.")  # fmt: skip
 @click.option("--drain", is_flag=True, help="Stop when every message is done.")
 @click.option("--health", "health_port", type=click.IntRange(0, 65535), metavar="PORT",
               help="Serve /healthz, /readyz and /metrics over HTTP on this port; 0 takes a free one.")  # fmt: skip
@@ -41,6 +43,7 @@ def worker(
     place: Place,
     group: str,
     keep_gb: float,
+    session_s: float,
     drain: bool,
     health_port: int | None,
     health_host: str | None,
@@ -76,7 +79,7 @@ def worker(
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
     health.loaded()
-    one = Worker(log, Pipeline(networks), PyAVDecoder(), group=group)
+    one = Worker(log, Pipeline(networks), PyAVDecoder(), group=group, session_s=session_s)
 
     def finished(done: Done | None) -> bool:
         health.turn(done)

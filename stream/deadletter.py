@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 from engines.errors import UserError
 from stream.chunk import decode_header
-from stream.log import DEADLETTER, Log, Message, Record
+from stream.log import CLAIM, DEADLETTER, LOST_CLAIM, Log, Message, Record
 
 _MARK = "strefer_dead_"
-CLAIM, LOST_CLAIM = "ce_dataref", "strefer_lost_claim"
-"""Headers of a claim check: where the value is kept, and why it could not be had from there."""
 REPLAYED = "strefer_replayed"
 """Header of a message that was sent again: the offset of the dead letter it was."""
 

@@ -19,12 +19,24 @@ import structlog
 
 from engines.errors import UserError
 from stream.chunk import Chunk, ChunkHeader, EndHeader, GapHeader, Header, decode_header
-from stream.deadletter import LOST_CLAIM, letter
+from stream.deadletter import letter
 from stream.decode import CorruptChunkError
 from stream.events import Body, Error, Event, FeedEnded, FeedGap, encode_body
 from stream.frames import Decoder
 from stream.hand import InHand, take
-from stream.log import ANNOTATIONS, CHUNKS, QUERIES, STATE, Consumer, FencedError, Log, LogAwayError, Message, Record
+from stream.log import (
+    ANNOTATIONS,
+    CHUNKS,
+    LOST_CLAIM,
+    QUERIES,
+    STATE,
+    Consumer,
+    FencedError,
+    Log,
+    LogAwayError,
+    Message,
+    Record,
+)
 from stream.pipeline import Pipeline
 from stream.pressure import Skipped, meet
 from stream.queries import update

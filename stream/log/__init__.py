@@ -23,6 +23,10 @@ CHUNKS, QUERIES, ANNOTATIONS = "video.chunks", "video.queries", "video.annotatio
 STATE, DEADLETTER, INSTRUCTIONS = "video.state", "video.deadletter", "video.instructions"
 
 
+CLAIM, LOST_CLAIM = "ce_dataref", "strefer_lost_claim"
+"""Headers of a claim check: where a message's value is kept, and why it could not be had from there."""
+
+
 class FencedError(RuntimeError):
     """Another member holds this partition now; what was not committed is void."""
 

@@ -1,7 +1,4 @@
-"""Whole programs of ours, started, killed and read in tests.
-
-Run as a script it is `strefer` with a lease of SESSION_S instead of 30 s, so that a killed member is soon replaced.
-"""
+"""Whole programs of ours, started, killed and read in tests."""
 
 from __future__ import annotations
 
@@ -19,12 +16,12 @@ from tests.running import environment
 
 ROOT = Path(__file__).parents[2]
 SESSION_S = 2.0
+"""Session of the workers that are killed, so that they are soon replaced."""
 
 
-def start(*arguments: str, script: bool = True) -> subprocess.Popen[bytes]:
-    """`strefer ARGUMENTS` in a process of its own, its output thrown away; the quick lease with `script`."""
-    program = ["-m", "tests.e2e.programs"] if script else ["-m", "stream.cli"]
-    command = [sys.executable, *program, *arguments]
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """`strefer ARGUMENTS` in a process of its own, its output thrown away."""
+    command = [sys.executable, "-m", "stream.cli", *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -66,10 +63,3 @@ def kill_somewhere(processes: Sequence[subprocess.Popen[bytes]], home: Path, dic
 def events(lines: bytes) -> list[bytes]:
     """The lines of annotations.jsonl but `chunk.done`, which alone holds wall-clock times."""
     return [line for line in lines.splitlines() if b'"type":"chunk.done"' not in line]
-
-
-if __name__ == "__main__":
-    from stream.cli import main
-
-    SqliteLog.consumer.__kwdefaults__["session_timeout_s"] = SESSION_S  # type: ignore[index]
-    sys.exit(main())

@@ -16,7 +16,7 @@ from stream.events import decode_line
 from stream.log import ANNOTATIONS, CHUNKS, DEADLETTER
 from stream.log.sqlite import SqliteLog
 from stream.worker import GROUP
-from tests.e2e.programs import commits, events, finish, kill_somewhere, start
+from tests.e2e.programs import SESSION_S, commits, events, finish, kill_somewhere, start
 from tests.media import samples
 from tests.running import post_queries, work
 
@@ -46,7 +46,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 
 def test_two_runs_give_the_same_bytes(clean: list[bytes], tmp_path: Path) -> None:
-    finish(start(*annotate(SCENE, tmp_path), script=False))
+    finish(start(*annotate(SCENE, tmp_path)))
     assert result(tmp_path) == clean
     kinds = {decode_line(line).type for line in clean}
     assert {"entity.appeared", "entity.exited", "entity.reentered", "masklet", "query.bound"} <= kinds
@@ -87,7 +87,7 @@ def test_workers_killed_over_several_feeds(tmp_path: Path) -> None:
     with closing(SqliteLog(tmp_path / "clean")) as log:
         work(log)
     dice, home = random.Random(4), tmp_path / "killed"
-    worker = ("worker", "--log", str(home), "--drain")
+    worker = ("worker", "--log", str(home), "--drain", "--session", str(SESSION_S))
     for _ in range(KILLS):
         kill_somewhere([start(*worker), start(*worker)], home, dice)
     last = [start(*worker), start(*worker)]

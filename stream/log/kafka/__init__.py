@@ -22,9 +22,8 @@ from typing import Any
 from kafka.structs import TopicPartition
 
 from engines.errors import UserError
-from stream.log import STATE, TOPICS, LogAwayError, Record, Topic
+from stream.log import CLAIM, LOST_CLAIM, STATE, TOPICS, LogAwayError, Record, Topic
 from stream.log.kafka import topics as kafka_topics
-from stream.log.kafka.claims import HEADER as CLAIM
 from stream.log.kafka.claims import Claims
 from stream.log.kafka.clients import Clients
 from stream.log.kafka.consumer import KafkaMember
@@ -32,9 +31,6 @@ from stream.log.kafka.reader import Ends, Table, scan
 from stream.log.kafka.transaction import COMPACTED, KafkaTransaction, KafkaWriter, Sender, partition_of
 
 __all__ = ["KafkaLog"]
-
-LOST_CLAIM = "strefer_lost_claim"
-"""Header of a record whose value could not be fetched: why."""
 
 
 class KafkaLog:

@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import Any
 
 from engines.errors import UserError
+from stream.log import CLAIM as HEADER
 from stream.log import LogAwayError, Message
 
-HEADER = "ce_dataref"
 INLINE_BYTES = 900_000
 """Messages up to this travel inline where claims are kept: within the limits that brokers and clients come with."""
 _HOUR = "%Y-%m-%d-%H"

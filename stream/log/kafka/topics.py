@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
 from kafka.errors import TopicAlreadyExistsError
 
 from engines.errors import UserError
@@ -84,8 +85,9 @@ def describe(clients: Clients, prefix: str) -> list[TopicState]:
                     found.append(TopicState(name, 0, 0, {}, settings(topic)))
                     continue
                 (about,) = admin.describe_topics([name])
-                configs = admin.describe_configs({"TOPIC": [name]}, config_filter="all")["TOPIC"][name]
-                now = {key: str(configs[key]["value"]) for key in settings(topic)}
+                configs = admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
+                values = configs["topic"][name]
+                now = {key: str(values[key]["value"]) for key in settings(topic)}
                 partitions = about["partitions"]
                 found.append(
                     TopicState(name, len(partitions), len(partitions[0]["replica_nodes"]), now, settings(topic))

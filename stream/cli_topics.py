@@ -1,0 +1,101 @@
+"""`strefer topics`: our topics on a Kafka cluster."""
+
+from __future__ import annotations
+
+import click
+
+from engines.errors import UserError
+from stream.cli_log import log_options
+from stream.cli_table import echo_table
+from stream.log.place import MISSING_KAFKA, Place
+
+_EPILOG = """\b
+Examples:
+  strefer topics create --kafka broker:9092 --partitions 32 --replicas 3
+  strefer topics describe --kafka broker:9092
+  strefer topics clean --kafka broker:9092 --claims s3://bucket/claims
+"""
+
+
+@click.group(epilog=_EPILOG)
+def topics() -> None:
+    """Make, describe and clean up strefer's topics on Kafka."""
+
+
+@topics.command()
+@log_options
+@click.option("--partitions", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+              help="Of every topic but the dead letters': at least as many as workers ever wanted.")  # fmt: skip
+@click.option("--replicas", type=click.IntRange(min=1), metavar="R",
+              help="Copies of each partition.  [default: the broker's]")  # fmt: skip
+def create(place: Place, partitions: int, replicas: int | None) -> None:
+    """Make the topics that are not there yet; those that are stay as they are.
+
+    Partitions cannot be added later without moving feeds to other partitions, which breaks their order.
+    """
+    from stream.log import LogAwayError
+
+    servers = _servers(place)
+    from stream.log.kafka import topics as kafka_topics
+    from stream.log.kafka.clients import Clients
+
+    try:
+        admin = Clients(servers, place.options).admin()
+    except LogAwayError as e:
+        raise UserError(str(e)) from None
+    try:
+        absent = kafka_topics.missing(admin, place.prefix)
+        if absent:
+            kafka_topics.create(admin, place.prefix, absent, partitions, -1 if replicas is None else replicas)
+        for name, count in kafka_topics.partition_counts(admin, place.prefix).items():
+            new = "made" if any(t.name == name for t in absent) else "was there"
+            click.echo(f"{place.prefix}{name}: {count} partitions, {new}")
+    finally:
+        admin.close()
+
+
+@topics.command()
+@log_options
+def describe(place: Place) -> None:
+    """List the topics, their partitions, copies, and settings that are not as strefer makes them."""
+    servers = _servers(place)
+    from stream.log.kafka.clients import Clients
+    from stream.log.kafka.topics import describe as describe_topics
+
+    rows = []
+    for topic in describe_topics(Clients(servers, place.options), place.prefix):
+        other = [f"{k}={v} (ours: {topic.asked[k]})" for k, v in topic.settings.items() if v != topic.asked[k]]
+        state = (
+            "not there: strefer topics create" if not topic.partitions else ", ".join(other) or "as strefer makes it"
+        )
+        rows.append((topic.name, str(topic.partitions), str(topic.replicas), state))
+    echo_table(("topic", "partitions", "copies", "settings"), rows)
+
+
+@topics.command()
+@log_options
+@click.option("--older-than-days", type=click.FloatRange(min=0), default=14.0, show_default=True, metavar="D",
+              help="Longer than the topics keep messages, or some are left without their value.")  # fmt: skip
+def clean(place: Place, older_than_days: float) -> None:
+    """Delete large messages' values (--claims) that no topic refers to any more, by their age."""
+    _servers(place)
+    if not place.claims:
+        raise UserError("--claims is wanted: where large messages are kept")
+    from stream.log import TOPICS
+    from stream.log.kafka.claims import Claims
+
+    claims = Claims(place.claims)
+    hours = sum(claims.clean(topic.name, older_than_days * 86_400) for topic in TOPICS)
+    click.echo(f"{hours} hours of large messages deleted from {place.claims}")
+
+
+def _servers(place: Place) -> tuple[str, ...]:
+    if not place.servers:
+        raise UserError("topics are Kafka's: name it with --kafka HOST:PORT; the embedded log makes its own")
+    try:
+        import stream.log.kafka  # noqa: F401
+    except ModuleNotFoundError as e:
+        if e.name != "kafka":
+            raise
+        raise UserError(MISSING_KAFKA) from None
+    return place.servers
