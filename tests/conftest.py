@@ -1,12 +1,22 @@
-"""The one reason to skip a test: it needs a GPU. With STREFER_REQUIRE_GPU=1 that is a failure instead."""
+"""A broker for all tests, and the one reason to skip one: it needs a GPU (with STREFER_REQUIRE_GPU=1 a failure)."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
+
+from tools.kafka.broker import broker
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """The address of a real Kafka broker. Fails, does not skip, where none can be had."""
+    with broker() as address:
+        yield address
 
 
 @cache

@@ -1,5 +1,5 @@
-"""Two producers, four feeds and three workers on a real Kafka, of which nearly everything is killed: the events that are
-finally there are those of a calm run of one worker on the embedded log.
+"""Two producers, four feeds and three workers on a real Kafka, of which nearly everything is killed: the events finally
+there are those of a calm run of one worker on the embedded log.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from tests.running import post_queries, work
 from tools.kafka.broker import JarBroker
 
 SCENES = {
-    "door": "synthetic:exit-reentry?seconds=24&size=192x108&fps=5",
-    "hall": "synthetic:behind-pillar?seconds=24&size=192x108&fps=5",
-    "street": "synthetic:two-people?seconds=24&size=192x108&fps=5",
-    "yard": "synthetic:late-entry?seconds=24&size=192x108&fps=5",
+    "door": "synthetic:exit-reentry?seconds=15&size=192x108&fps=5",
+    "hall": "synthetic:behind-pillar?seconds=15&size=192x108&fps=5",
+    "street": "synthetic:two-people?seconds=15&size=192x108&fps=5",
+    "yard": "synthetic:late-entry?seconds=15&size=192x108&fps=5",
 }
 PRODUCERS = (("door", "hall"), ("street", "yard"))
 KILLS = 20
@@ -140,7 +140,7 @@ def test_what_is_finally_there_is_what_a_calm_run_gives(tmp_path: Path, broker: 
     dice.shuffle(trouble)
     try:
         for happen in trouble:
-            time.sleep(dice.uniform(0.5, 3.0))
+            time.sleep(dice.uniform(0.2, 1.6))
             happen()
         for thread in producers:
             thread.join(timeout=120)

@@ -10,16 +10,8 @@ import pytest
 from members import open_spec
 
 from stream.log import Log
-from tools.kafka.broker import broker
 
 OpenLog = Callable[[], Log]
-
-
-@pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """The address of a real broker. Fails, does not skip, where none can be had."""
-    with broker() as address:
-        yield address
 
 
 @pytest.fixture(params=["sqlite", "kafka"])

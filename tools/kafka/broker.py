@@ -65,8 +65,9 @@ appender.out.layout.pattern = %d %p %c: %m%n
 class JarBroker:
     """The broker from Maven's jars: a Java process with a data folder of its own, on free loopback ports."""
 
-    def __init__(self, home: Path, port: int = 0) -> None:
-        self.home = home
+    def __init__(self, home: Path, port: int = 0, extra: str = "") -> None:
+        """`extra`: lines of server.properties that override ours."""
+        self.home, self._extra = home, extra
         self.port, self._controller = port or _free_port(), _free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._libs = jars()
@@ -81,7 +82,7 @@ class JarBroker:
         if not properties.exists():
             (self.home / "log4j2.properties").write_text(_LOGGER)
             values = {"port": self.port, "controller": self._controller, "data": self.home / "data"}
-            properties.write_text(_PROPERTIES.format(**values))
+            properties.write_text(_PROPERTIES.format(**values) + self._extra.format(**values))
             cluster = self._java("kafka.tools.StorageTool", "random-uuid").strip()
             self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
         with (self.home / "broker.log").open("ab") as log:
@@ -89,10 +90,13 @@ class JarBroker:
                 self._command("kafka.Kafka", str(properties)), stdout=log, stderr=log, start_new_session=True
             )
         until = time.monotonic() + START_S
-        while not answers(self.address):
+        while not self.answers():
             if self._process.poll() is not None or time.monotonic() > until:
                 raise UserError(f"the Kafka broker does not start: see {self.home / 'broker.log'}")
             time.sleep(0.05)
+
+    def answers(self) -> bool:
+        return answers(self.address)
 
     def kill(self) -> None:
         """As a power cut would: kill -9."""

@@ -104,7 +104,7 @@ class Clients:
         return self._reader(
             group_id=group,
             session_timeout_ms=session_ms,
-            heartbeat_interval_ms=min(1000, session_ms // 4),
+            heartbeat_interval_ms=min(300, session_ms // 4),  # how soon a member hears of a rebalance
             max_poll_interval_ms=600_000,
             partition_assignment_strategy=[CooperativeStickyAssignor],
         )
@@ -147,7 +147,9 @@ class Clients:
         except (KafkaConfigurationError, ValueError, TypeError, AssertionError, FileNotFoundError) as e:
             raise UserError(f"these Kafka settings do not fit: {_said(e)}; see --kafka-config") from None
         except KafkaError as e:
-            raise LogAwayError(f"Kafka does not answer at {','.join(self.servers)}: {_said(e)}") from None
+            # kafka-python tells a refused password no other way
+            doubt = ", or refuses the name and password of --kafka-config" if "sasl_mechanism" in self.options else ""
+            raise LogAwayError(f"Kafka does not answer at {','.join(self.servers)}{doubt}: {_said(e)}") from None
 
 
 @contextlib.contextmanager

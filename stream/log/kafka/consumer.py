@@ -22,6 +22,7 @@ BUFFER_RECORDS, BUFFER_BYTES = 32, 32 << 20
 """Fetched ahead of what `poll` has given; beyond either, fetching pauses (and the client goes on polling)."""
 IDLE_S = 15.0
 """A member without a partition looks after this whether it was forgotten."""
+CLOSE_S = 10.0
 NOTE_BYTES = 4000
 """Of a committed offset's metadata; brokers allow 4096."""
 
@@ -125,10 +126,14 @@ class KafkaMember:
                     self._lost.clear()
                     return []
                 self._visible = set(self._held)
-                if not self._joining and not self._rewind_wanted and (records := self._take(max_records)):
+                if self._may_give() and (records := self._take(max_records)):
                     return records
                 if not self._changed.wait(max(0.0, until - time.monotonic())) and time.monotonic() >= until:
                     return []
+
+    def _may_give(self) -> bool:
+        """Not while a rebalance is under way or waits for what was given out: it would wait for ever."""
+        return not self._joining and self._held_back_since is None and not self._rewind_wanted
 
     # The thread.
 
@@ -149,8 +154,9 @@ class KafkaMember:
         if self._rewind_wanted:
             self._seek_committed()
         self._pause()
-        timeout_ms = 2000 if self._due() else 200
-        batches = self._client.poll(timeout_ms=timeout_ms, max_records=BUFFER_RECORDS)
+        if self._due():
+            self._client._coordinator.poll(timeout_ms=2000)  # joins, and returns when that is done
+        batches = self._client.poll(timeout_ms=20 if self._joining else 200, max_records=BUFFER_RECORDS)
         moves = self._moves.take()
         gained = {p: self._gained(p) for news in moves for p in map(self._place, news.gained)}
         member_id = self._client.group_metadata().member_id
@@ -295,6 +301,12 @@ class KafkaMember:
     def close(self) -> None:
         if self.closed:
             return
+        # A leave that is sent while a join is under way waits behind it on the wire, and the group for our session's
+        # end: see the join through first.
+        self.rewind()
+        until = time.monotonic() + CLOSE_S
+        while self._due() and time.monotonic() < until:
+            time.sleep(0.01)
         self.closed = True
         self._thread.join(timeout=30)
         self._held.clear()

@@ -1,0 +1,252 @@
+"""What the Kafka log does beyond the contract: topics, large messages, zombies, settings, security."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer
+
+from engines.errors import UserError
+from stream.cli_log import place_of, read_config
+from stream.log import ANNOTATIONS, CHUNKS, CLAIM, DEADLETTER, LOST_CLAIM, STATE, FencedError, LogAwayError, Message
+from stream.log.kafka import KafkaLog
+from stream.log.kafka.claims import Claims
+from stream.log.kafka.clients import Clients
+from stream.log.kafka.consumer import KafkaMember
+from stream.log.kafka.transaction import partition_of
+from tools.kafka.broker import JarBroker
+
+Open = Callable[..., KafkaLog]
+
+
+@pytest.fixture
+def open_kafka(kafka: str) -> Iterator[Open]:
+    """Opens logs on one broker, under one new prefix."""
+    prefix, logs = f"k{uuid.uuid4().hex[:8]}-", list[KafkaLog]()
+
+    def open_(**settings: str) -> KafkaLog:
+        logs.append(KafkaLog((kafka,), prefix=prefix, **settings))
+        return logs[-1]
+
+    yield open_
+    for log in logs:
+        log.close()
+
+
+def one(member: KafkaMember, within_s: float = 20.0) -> object:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        if records := member.poll(max_records=1, timeout_s=0.2):
+            return records[0]
+    raise AssertionError("nothing came")
+
+
+def test_a_large_message_travels_by_claim_check(open_kafka: Open, tmp_path: Path) -> None:
+    log = open_kafka(claims=f"file://{tmp_path / 'claims'}")
+    large, small = bytes(range(256)) * 8000, b"small"
+    with log.transaction() as tx:
+        tx.send(Message(CHUNKS, "door", large, {"n": "1"}))
+        tx.send(Message(CHUNKS, "door", small, {"n": "2"}))
+    first, second = log.read(CHUNKS, key="door")
+    assert (first.value, second.value) == (large, small)
+    assert (CLAIM in first.headers, CLAIM in second.headers) == (True, False)
+    (file,) = [p for p in (tmp_path / "claims").rglob("*") if p.is_file()]
+    assert file.read_bytes() == large
+    file.unlink()
+    lost, _ = log.read(CHUNKS, key="door")
+    assert lost.value == b""
+    assert "no such object" in lost.headers[LOST_CLAIM]
+
+
+def test_a_claim_reaches_nothing_outside_its_place(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    claims = Claims(f"file://{tmp_path / 'claims'}")
+    for reference in (
+        "../secret?crc32=1",
+        f"{tmp_path}/secret?crc32=1",
+        "file:///etc/passwd?crc32=1",
+        "x/../../secret",
+    ):
+        with pytest.raises(ValueError, match="outside"):
+            claims.redeem(reference)
+
+
+def test_old_claims_are_cleaned_away_by_the_hour(tmp_path: Path) -> None:
+    claims = Claims(f"file://{tmp_path}")
+    noon = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
+    for hours in (0, 5, 30):
+        claims.check_in(Message(CHUNKS, "f", bytes([hours]) * 1_000_000), noon - datetime.timedelta(hours=hours))
+    assert claims.clean(CHUNKS, 24 * 3600, noon) == 1
+    assert claims.clean(CHUNKS, 2 * 3600, noon) == 1
+    assert claims.clean(ANNOTATIONS, 0, noon) == 0
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
+
+
+def test_a_message_over_the_topics_limit_is_one_line(open_kafka: Open) -> None:
+    log = open_kafka()
+    with pytest.raises(UserError, match="--claims"), log.transaction() as tx:
+        tx.send(Message(CHUNKS, "door", bytes(9 << 20)))
+    with log.transaction() as tx:
+        tx.send(Message(CHUNKS, "door", b"ok"))
+    assert [r.value for r in log.read(CHUNKS)] == [b"ok"]
+
+
+def test_a_member_thrown_out_of_its_group_cannot_commit(open_kafka: Open) -> None:
+    """The commit of a client without an id would not be checked by the broker at all."""
+    log = open_kafka()
+    with log.transaction() as tx:
+        tx.send(Message(CHUNKS, "door", b"1"))
+    zombie = log.consumer("g", [CHUNKS], session_timeout_s=2.0)
+    record = one(zombie)
+    zombie._client._coordinator.reset_generation()  # as after a heartbeat that was answered by "unknown member"
+    with pytest.raises(FencedError), log.transaction() as tx:  # noqa: PT012
+        tx.send(Message(ANNOTATIONS, "door", b"void"))
+        tx.commit_offset(zombie, record)  # type: ignore[arg-type]
+    assert list(log.read(ANNOTATIONS)) == []
+
+
+def test_members_that_start_together_all_get_partitions(open_kafka: Open) -> None:
+    """kafka-python forgets a join that ended between two polls; with ours none stays without for good."""
+    for _ in range(3):
+        group = uuid.uuid4().hex
+        members = [open_kafka().consumer(group, [CHUNKS], session_timeout_s=6.0) for _ in range(3)]
+        until = time.monotonic() + 30
+        while sorted(len(m.assignment()) for m in members) != [2, 3, 3]:
+            assert time.monotonic() < until, [m.assignment() for m in members]
+            for member in members:
+                member.poll(max_records=1, timeout_s=0.0)
+            time.sleep(0.01)
+        for member in members:
+            member.close()
+
+
+def test_the_state_of_a_feed_is_found_by_the_note_of_its_offset(open_kafka: Open) -> None:
+    log = open_kafka()
+    for n in range(30):
+        with log.transaction() as tx:
+            tx.send(Message(CHUNKS, "door", str(n).encode()))
+    member = log.consumer("g", [CHUNKS])
+    for n in range(30):
+        record = one(member)
+        with log.transaction() as tx:
+            tx.send(Message(STATE, "door", f"state {n}".encode()))
+            tx.commit_offset(member, record)  # type: ignore[arg-type]
+    member.close()
+    fresh = open_kafka()
+    other = fresh.consumer("g", [CHUNKS])
+    until = time.monotonic() + 20
+    while other.state_at("door") is None and time.monotonic() < until:
+        other.poll(max_records=1, timeout_s=0.1)
+    at = other.state_at("door")
+    newest = fresh.latest(STATE, "door")
+    assert newest is not None
+    assert (newest.value, newest.offset) == (b"state 29", at)
+
+
+def test_partitions_are_those_of_kafkas_own_clients(open_kafka: Open, kafka: str) -> None:
+    """Records written by kafka-python's default partitioner lie where we look for them."""
+    log = open_kafka()
+    with log.transaction() as tx:
+        for n in range(30):
+            tx.send(Message(DEADLETTER, f"key {n}", b""))
+    from kafka.partitioner import DefaultPartitioner
+
+    reader = KafkaConsumer(bootstrap_servers=kafka)
+    name = log._prefix + CHUNKS
+    reader.partitions_for_topic(name)
+    for n in range(50):
+        key = f"käy {n}"
+        theirs = DefaultPartitioner().partition(name, key, key.encode(), b"", b"", reader._cluster)
+        assert theirs == partition_of(key, 8)
+    reader.close()
+
+
+# kafka-python leaves a socket behind where no broker answers
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_settings_are_checked(tmp_path: Path, kafka: str) -> None:
+    with pytest.raises(UserError, match="no setting"):
+        Clients((kafka,), {"ssl_cafille": "x"})
+    with pytest.raises(UserError, match="exactly-once"):
+        Clients((kafka,), {"isolation_level": "read_uncommitted"})
+    with pytest.raises(UserError, match="start a broker"):
+        KafkaLog(("127.0.0.1:1",), options={"bootstrap_timeout_ms": 500})
+    with pytest.raises(LogAwayError, match=r"127\.0\.0\.1:1"):
+        Clients(("127.0.0.1:1",), {"bootstrap_timeout_ms": 500}).admin()
+    config = tmp_path / "client.properties"
+    config.write_text("# ours\nsecurity.protocol = SASL_SSL\nsasl_plain_password=12345\nrequest.timeout.ms=9000\n")
+    assert read_config(config) == {
+        "security_protocol": "SASL_SSL",
+        "sasl_plain_password": "12345",
+        "request_timeout_ms": 9000,
+    }
+    config.write_text("nonsense\n")
+    with pytest.raises(UserError, match="line 1"):
+        read_config(config)
+    with pytest.raises(UserError, match="two logs"):
+        place_of(tmp_path, kafka, None)
+    for servers in ("broker", "broker:", ":9092", "broker:x"):
+        with pytest.raises(UserError, match="HOST:PORT"):
+            place_of(None, servers, None)
+    with pytest.raises(UserError, match="goes with --kafka"):
+        place_of(tmp_path, None, None, prefix="x")
+
+
+_SECURE = """
+listeners=SASL_SSL://127.0.0.1:{{port}},CONTROLLER://127.0.0.1:{{controller}}
+advertised.listeners=SASL_SSL://127.0.0.1:{{port}}
+inter.broker.listener.name=SASL_SSL
+listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+ssl.keystore.location={store}
+ssl.keystore.password=changeit
+ssl.truststore.location={store}
+ssl.truststore.password=changeit
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+username="admin" password="adminpw" user_admin="adminpw" user_strefer="s3cret";
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_and_sasl_on_a_real_broker(tmp_path: Path) -> None:
+    store, pem = tmp_path / "store.p12", tmp_path / "ca.pem"
+    common = ["-alias", "broker", "-keystore", str(store), "-storepass", "changeit", "-storetype", "PKCS12"]
+    names = ["-dname", "CN=127.0.0.1", "-ext", "SAN=ip:127.0.0.1", "-keyalg", "RSA", "-validity", "2"]
+    subprocess.run(["keytool", "-genkeypair", *common, *names], check=True, capture_output=True)
+    subprocess.run(["keytool", "-exportcert", "-rfc", "-file", str(pem), *common], check=True, capture_output=True)
+    config = tmp_path / "client.properties"
+    config.write_text(
+        f"security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nssl_cafile={pem}\n"
+        "sasl_plain_username=strefer\nsasl_plain_password=s3cret\n"
+    )
+    options = read_config(config)
+    broker = JarBroker(tmp_path / "broker", extra=_SECURE.format(store=store))
+    broker.answers = lambda: _answers(broker.address, options)  # type: ignore[method-assign]
+    broker.start()
+    try:
+        with closing(KafkaLog((broker.address,), options=options)) as log:
+            with log.transaction() as tx:
+                tx.send(Message(CHUNKS, "door", b"1"))
+            record = one(log.consumer("g", [CHUNKS]))
+            assert record.value == b"1"  # type: ignore[attr-defined]
+        wrong = {**options, "sasl_plain_password": "wrong", "bootstrap_timeout_ms": 4000}
+        with pytest.raises(UserError, match="refuses the name and password"):
+            KafkaLog((broker.address,), options=wrong)
+    finally:
+        broker.stop()
+
+
+def _answers(address: str, options: dict[str, object]) -> bool:
+    try:
+        Clients((address,), {**options, "bootstrap_timeout_ms": 2000}).admin().close()
+    except LogAwayError:
+        return False
+    return True
