@@ -14,10 +14,13 @@ import click
 from engines.store import environment_cache
 from stream.chunk import Policy
 from stream.cli_log import log_options
+from stream.log import Log
 from stream.log.place import Place
 
 if TYPE_CHECKING:
     from producers.spool import Spooling
+
+CLOSE_S = 5.0
 
 EPILOG = """\b
 Examples:
@@ -139,11 +142,18 @@ def produce(
                 spooling=_spooling(spool, spool_gb, wanted=place.folder is None and any(s.live for s in opened)),
             )
         finally:
-            log.close()
+            _close(log)
     if done.complete:
         click.echo(f"feed {feed} is complete: these sources are in {place}, nothing was appended")
     else:
         click.echo(f"feed {feed}: {done.chunks} chunks written to {place} ({done.reason})")
+
+
+def _close(log: Log) -> None:
+    """Close it, unless it still waits for a broker that is away: the process ends without that answer."""
+    closing = threading.Thread(target=log.close, daemon=True)
+    closing.start()
+    closing.join(CLOSE_S)
 
 
 def _spooling(folder: Path | None, size_gb: float, *, wanted: bool) -> Spooling | None:
