@@ -20,7 +20,7 @@ from stream.log.place import Place
 if TYPE_CHECKING:
     from producers.spool import Spooling
 
-CLOSE_S = 5.0
+CLOSE_S = 2.0
 
 EPILOG = """\b
 Examples:
