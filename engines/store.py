@@ -33,16 +33,13 @@ class Store:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Store:
         """The store of an environment. Raises UserError where STREFER_MODELS or STREFER_SAMPLES names no folder."""
-        base = environ.get("STREFER_CACHE") or str(
-            Path(environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "strefer"
-        )
         folders: dict[str, Path | None] = {}
         for variable in ("STREFER_MODELS", "STREFER_SAMPLES"):
             value = environ.get(variable)
             folders[variable] = Path(value) if value else None
             if value and not Path(value).is_dir():
                 raise UserError(f"{variable} is {value!r}, which is no folder: name one, or unset it")
-        return cls(Path(base) / "models", folders["STREFER_MODELS"], folders["STREFER_SAMPLES"])
+        return cls(cache_folder(environ) / "models", folders["STREFER_MODELS"], folders["STREFER_SAMPLES"])
 
     def locate(self, item: Item) -> Path | None:
         """The file, where it is on this machine and whole; no network."""
@@ -77,6 +74,12 @@ class Store:
             except (OSError, ValueError, KeyError, zipfile.BadZipFile, subprocess.SubprocessError) as e:
                 causes.append(f"{_name(source)}: {_short(e)}")
         raise UserError(f"{item.name} cannot be had ({'; '.join(causes)}); put it into STREFER_MODELS as {item.path}")
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where what strefer keeps for the user lies."""
+    named = environ.get("STREFER_CACHE")
+    return Path(named) if named else Path(environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "strefer"
 
 
 def _download(source: Address, item: Item, target: Path, *, progress: bool) -> None:
@@ -137,6 +140,11 @@ def _short(e: BaseException) -> str:
 def environment_store() -> Store:
     """The store of this process's environment."""
     return Store.of(os.environ)
+
+
+def environment_cache() -> Path:
+    """The cache folder of this process's environment."""
+    return cache_folder(os.environ)
 
 
 _VARIABLES = frozenset({"CACHE", "KAFKA", "MODELS", "REQUIRE_GPU", "SAMPLES", "TEST_SEED"})

@@ -7,12 +7,20 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
+from engines.store import environment_cache
 from stream.chunk import Policy
 from stream.cli_log import log_options
+from stream.log import Log
 from stream.log.place import Place
+
+if TYPE_CHECKING:
+    from producers.spool import Spooling
+
+CLOSE_S = 2.0
 
 EPILOG = """\b
 Examples:
@@ -55,6 +63,22 @@ Examples:
     "skips.  [default: latest for live sources, block for the rest]",
 )
 @click.option(
+    "--spool",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder in which the feed's chunks wait on disk while the log is away, to follow in order.  [default for live "
+    "sources on Kafka: spool in the cache folder; else none]",
+)
+@click.option(
+    "--spool-gb",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="GB",
+    help="How large the spool may get; a live source's newest chunks are dropped when it is full, a file waits. 0: no "
+    "spool.",
+)
+@click.option(
     "--ground-truth",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -69,6 +93,8 @@ def produce(
     max_chunk_s: float,
     live_chunk_s: float,
     policy: Policy | None,
+    spool: Path | None,
+    spool_gb: float,
     ground_truth: Path | None,
 ) -> None:
     """Cut video into chunks and write them to a feed of the log.
@@ -76,6 +102,8 @@ def produce(
     SOURCE is a file, a folder, a glob, an address (RTSP, HLS, HTTP...), a V4L2 device or a synthetic scene
     (two-people, exit-reentry, late-entry, cut, crossing-objects, behind-pillar). Several sources follow one another
     on one time line. Started again on the same sources, it goes on where it was.
+
+    While the log is away files wait, and what cameras show waits in a spool on disk.
     """
     # imported late: `strefer --help` must not load FFmpeg
     from rich.console import Console
@@ -111,13 +139,30 @@ def produce(
                 policy=policy,
                 progress=progress,
                 stop=stop,
+                spooling=_spooling(spool, spool_gb, wanted=place.folder is None and any(s.live for s in opened)),
             )
         finally:
-            log.close()
+            _close(log)
     if done.complete:
         click.echo(f"feed {feed} is complete: these sources are in {place}, nothing was appended")
     else:
         click.echo(f"feed {feed}: {done.chunks} chunks written to {place} ({done.reason})")
+
+
+def _close(log: Log) -> None:
+    """Close it, unless it still waits for a broker that is away: the process ends without that answer."""
+    closing = threading.Thread(target=log.close, daemon=True)
+    closing.start()
+    closing.join(CLOSE_S)
+
+
+def _spooling(folder: Path | None, size_gb: float, *, wanted: bool) -> Spooling | None:
+    """`wanted`: whether there is a spool where the user named none."""
+    from producers.spool import Spooling
+
+    if size_gb == 0 or (folder is None and not wanted):
+        return None
+    return Spooling(folder or environment_cache() / "spool", round(size_gb * 1e9))
 
 
 def _write_truth(scenes: Sequence[object], sources: int, path: Path) -> None:

@@ -17,6 +17,7 @@ from engines.errors import UserError
 from producers.live import Outage
 from producers.piece import BrokenSourceError, Piece
 from producers.sources import Source
+from producers.spool import Spooling, open_journal
 from producers.state import Journal, ProducerState
 from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header, Policy, encode_header
 from stream.log import CHUNKS, Log, Message
@@ -24,6 +25,8 @@ from stream.log import CHUNKS, Log, Message
 MAX_CHUNK_S, LIVE_CHUNK_S = 10.0, 2.0
 JUMP_S = 10.0
 """A live clock that leaps forward by more than this has been set anew: its time is not the feed's."""
+ROOM_PAUSE_S = 0.5
+"""A file looks this often whether a full spool has room again."""
 
 Progress = Callable[[float, float | None], None]
 """Told (seconds of video done, seconds in all or None) after every chunk."""
@@ -51,21 +54,26 @@ def produce(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     end_when_stopped: bool = True,
+    spooling: Spooling | None = None,
 ) -> Produced:
     """Write all sources, one after the other on one time line, to `feed`; returns when they end or `stop` is set.
 
     A producer that is started again on the same sources skips what is in the log and goes on; on other sources it
     continues the feed after its former end. `end_when_stopped`: whether a stopped feed is told to have ended (else it
     waits to be gone on with). `policy`: what a worker does when chunks wait (`stream.pressure`); without one it is
-    `latest` for live sources and `block` for the rest. Raises UserError for a bad feed name or bounds.
+    `latest` for live sources and `block` for the rest. `spooling`: where chunks wait while the log is away; without it
+    the sources wait. Raises UserError for a bad feed name or bounds, LogAwayError where it was stopped while it waited
+    for a log that is away: what is missing then is produced by the next start.
     """
     check_feed(feed)
     if not (0 < max_chunk_s <= 3600 and 0 < live_chunk_s <= 3600):
         raise UserError(f"chunk lengths must be between 0 and 3600 s, got {max_chunk_s:g} and {live_chunk_s:g}")
     if loop and any(s.live for s in sources):
         raise UserError("a live source cannot be looped")
-    run = _Run(sources, feed, log, loop, max_chunk_s, live_chunk_s, policy, progress, stop or threading.Event())
-    return run.all(realtime=realtime, end_when_stopped=end_when_stopped)
+    stop = stop or threading.Event()
+    with open_journal(log, feed, stop, spooling) as journal:
+        run = _Run(sources, feed, journal, loop, max_chunk_s, live_chunk_s, policy, progress, stop)
+        return run.all(realtime=realtime, end_when_stopped=end_when_stopped)
 
 
 def check_feed(feed: str) -> None:
@@ -78,13 +86,14 @@ class _Run:
     """One run over the sources of one feed."""
 
     def __init__(
-        self, sources: Sequence[Source], feed: str, log: Log, loop: bool, max_chunk_s: float, live_chunk_s: float,
-        policy: Policy | None, progress: Progress | None, stop: threading.Event,
+        self, sources: Sequence[Source], feed: str, journal: Journal, loop: bool, max_chunk_s: float,
+        live_chunk_s: float, policy: Policy | None, progress: Progress | None, stop: threading.Event,
     ) -> None:  # fmt: skip
         self.sources, self.feed, self.loop = sources, feed, loop
         self.max_chunk_s, self.live_chunk_s = max_chunk_s, live_chunk_s
         self.policy, self.progress, self.stop = policy, progress, stop
-        self.journal = Journal(log, feed)
+        self.journal = journal
+        self.dropped_us: int | None = None  # feed time since when chunks had no room
         self.written = 0
         self.begun_wall, self.begun_us = 0.0, 0
         lengths = [s.seconds for s in sources]
@@ -161,22 +170,19 @@ class _Run:
 
     def _gap(self, state: ProducerState, outage: Outage) -> None:
         end_us = state.end_us + round(outage.seconds * 1e6)
-        header = GapHeader(
-            feed=self.feed, seq=state.next_seq, start_us=state.end_us, end_us=end_us, reason=outage.reason
-        )
-        state.next_seq += 1
+        header = GapHeader(feed=self.feed, seq=0, start_us=state.end_us, end_us=end_us, reason=outage.reason)
         state.pieces += 1
         state.end_us = state.origin_us = end_us
         state.first_pts = None
-        self.journal.commit(state, self._message(header))
+        self._commit(state, header, at_us=header.start_us)
 
     def _piece(self, state: ProducerState, piece: Piece, source: Source, *, pace: bool) -> bool:
-        """Write one chunk, at its time; False where the run was stopped while waiting for that time."""
+        """Write one chunk, at its time; False where the run was stopped while waiting for that time, or for room."""
         self._rebase(state, piece, source)
         assert state.first_pts is not None
         header = ChunkHeader(
             feed=self.feed,
-            seq=state.next_seq,
+            seq=0,
             start_us=0,
             duration_us=0,
             codec=piece.codec,
@@ -198,10 +204,16 @@ class _Run:
         header = msgspec.structs.replace(header, start_us=start_us, duration_us=end_us - start_us)
         if pace and self.stop.wait(max(self.begun_wall + (end_us - self.begun_us) / 1e6 - time.monotonic(), 0)):
             return False
-        state.next_seq += 1
+        while not (room := self.journal.room(len(piece.data))) and not source.live:
+            if self.stop.wait(ROOM_PAUSE_S):
+                return False
+        before_us = state.end_us
         state.pieces += 1
-        state.end_us = max(end_us, state.end_us)
-        self.journal.commit(state, self._message(header, piece.data))
+        state.end_us = max(end_us, before_us)
+        if not room:
+            self.dropped_us = before_us if self.dropped_us is None else self.dropped_us
+            return True
+        self._commit(state, header, piece.data, at_us=before_us)
         self.written += 1
         if self.progress is not None:
             self.progress((end_us - state.begun_us) / 1e6, self.total_s)
@@ -218,11 +230,21 @@ class _Run:
         state.origin_us, state.first_pts = state.end_us, piece.first_pts
 
     def _end(self, state: ProducerState, reason: Literal["end", "stopped", "error"]) -> Produced:
-        header = EndHeader(feed=self.feed, seq=state.next_seq, at_us=state.end_us, reason=reason)
-        state.next_seq += 1
+        header = EndHeader(feed=self.feed, seq=0, at_us=state.end_us, reason=reason)
         state.ended = reason
-        self.journal.commit(state, self._message(header))
+        self._commit(state, header, at_us=header.at_us)
         return Produced(self.written, reason)
 
-    def _message(self, header: Header, data: bytes = b"") -> Message:
-        return Message(CHUNKS, self.feed, data, encode_header(header))
+    def _commit(self, state: ProducerState, header: Header, data: bytes = b"", *, at_us: int) -> None:
+        """Number a message and write it, and before it the gap that stands for what had no room until `at_us`."""
+        parts: list[tuple[Header, bytes]] = [(header, data)]
+        if self.dropped_us is not None:
+            gap = GapHeader(feed=self.feed, seq=0, start_us=self.dropped_us, end_us=at_us, reason="spool is full")
+            parts.insert(0, (gap, b""))
+            self.dropped_us = None
+        messages = []
+        for part, value in parts:
+            numbered = msgspec.structs.replace(part, seq=state.next_seq)
+            messages.append(Message(CHUNKS, self.feed, value, encode_header(numbered)))
+            state.next_seq += 1
+        self.journal.commit(state, *messages)

@@ -91,6 +91,9 @@ class MemoryWriter:
             if self.log.newest_writer[self.name] is not self:
                 raise FencedError
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
 
 class MemoryTransaction:
     def __init__(self) -> None:

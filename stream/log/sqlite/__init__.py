@@ -181,6 +181,12 @@ class SqliteLog:
                 retention.shrink(self._conn)
         return deleted
 
+    def held_bytes(self, topic: str) -> int:
+        """What the topic's values are together."""
+        query = "SELECT sum(bytes) FROM partitions WHERE topic = ?"
+        with self._lock:
+            return int(self._conn.execute(query, (self._topic(topic).id,)).fetchone()[0])
+
     def apply_retention(self) -> None:
         """Truncate by the rules given as `retain`."""
         self._retained_at = time.monotonic()
