@@ -52,7 +52,7 @@ def log_folder(folder: Path) -> list[Row]:
 def kafka() -> list[Row]:
     module, detail = load("kafka", "kafka-python")
     if module is None:
-        return [Row("kafka-python", "warn", f"{detail}; nothing uses it yet", 'pip install "strefer-stream[kafka]"')]
+        return [Row("kafka-python", "warn", f"{detail}; only --kafka needs it", 'pip install "strefer-stream[kafka]"')]
     return [Row("kafka-python", "ok", detail)]
 
 

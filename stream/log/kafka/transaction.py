@@ -25,6 +25,7 @@ from stream.log.kafka.clients import Clients, KafkaProducer, translated
 if TYPE_CHECKING:
     from stream.log.kafka.consumer import KafkaMember
 
+CLOSE_S = 5.0
 COMPACTED = frozenset(t.name for t in TOPICS if t.compacted)
 
 
@@ -140,11 +141,16 @@ class Sender:
                 producer.close(timeout=0)
 
     def close(self) -> None:
-        with self._lock:
+        # A commit under way to a broker that is away has no end: what it holds is the broker's to abort.
+        if not self._lock.acquire(timeout=CLOSE_S):
+            return
+        try:
             producer, self._producer = self._producer, None
             if producer is not None:
                 with suppress(KafkaError):
-                    producer.close(timeout=5)
+                    producer.close(timeout=CLOSE_S)
+        finally:
+            self._lock.release()
 
 
 class KafkaWriter:
