@@ -108,7 +108,7 @@ def _health(place: Place, group: str, stop: threading.Event, *, port: int | None
     from stream.health_server import serving
     from stream.log import CHUNKS
 
-    health = Health(client_id=f"{socket.gethostname()}-{os.getpid()}", group=group, stop=stop, limit_s=limit_s)
+    health = Health(client_id=f"strefer-{socket.gethostname()}-{os.getpid()}", group=group, stop=stop, limit_s=limit_s)
     if port is not None:
         server = serving(health, host=host, port=port, open_log=place.open, group=group, topics=[CHUNKS])
         port = click.get_current_context().with_resource(server)

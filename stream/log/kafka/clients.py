@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import uuid
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +71,8 @@ class Clients:
 
     servers: tuple[str, ...]
     options: Mapping[str, object] = field(default_factory=dict)
-    client_id: str = field(default_factory=lambda: f"strefer-{uuid.uuid4().hex[:8]}")
+    client_id: str = field(default_factory=lambda: f"strefer-{socket.gethostname()}-{os.getpid()}")
+    """What brokers log and count by; `/metrics` tells the same."""
 
     def __post_init__(self) -> None:
         known = {*KafkaConsumer.DEFAULT_CONFIG, *KafkaProducer.DEFAULT_CONFIG, *KafkaAdminClient.DEFAULT_CONFIG}
@@ -140,6 +142,8 @@ class Clients:
             "bootstrap_timeout_ms": round(CONNECT_S * 1000),
             "metrics_enabled": False,
         }
+        if "proxy_url" not in self.options:
+            self._knock()
         try:
             return kind(**{n: v for n, v in {**base, **settings, **own}.items() if n in kind.DEFAULT_CONFIG})
         except _REFUSED as e:
@@ -150,6 +154,18 @@ class Clients:
             # kafka-python tells a refused password no other way
             doubt = ", or refuses the name and password of --kafka-config" if "sasl_mechanism" in self.options else ""
             raise LogAwayError(f"Kafka does not answer at {','.join(self.servers)}{doubt}: {_said(e)}") from None
+
+    def _knock(self) -> None:
+        """Raises LogAwayError at once where nobody listens; a client would try for its whole time-out."""
+        causes = []
+        for server in self.servers:
+            host, _, port = server.rpartition(":")
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+                return
+            except OSError as e:
+                causes.append(f"{server}: {e.strerror or e}")
+        raise LogAwayError(f"Kafka does not answer at {', '.join(causes)}")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
@@ -123,7 +124,6 @@ class Table:
                 self._ready.set()
             try:
                 batches = self._client.poll(timeout_ms=200, max_records=PAGE_RECORDS)
-                waiting = {p for p in waiting if (self._client.position(p, timeout_ms=200) or 0) < self._ends[p]}
             except KafkaError:
                 self._stop.wait(0.5)
                 continue
@@ -133,6 +133,8 @@ class Table:
                     self._values.pop(record.key, None)
                     if record.value:
                         self._values[record.key] = record.value
+            with suppress(KafkaError):  # not known yet
+                waiting = {p for p in waiting if (self._client.position(p, timeout_ms=200) or 0) < self._ends[p]}
 
     def values(self) -> dict[str, bytes]:
         if not self._ready.wait(STALL_S):
