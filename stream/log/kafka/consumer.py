@@ -78,8 +78,8 @@ class KafkaMember:
     """See `stream.log.Consumer`. A thread of its own polls the client, so that a group's moves do not wait for whoever
     works, and heartbeats run however long that takes.
 
-    - A rebalance is not joined while records given out are uncommitted (at most one session long), so that in order
-      nothing is done twice; nothing is given out while one is under way.
+    - A rebalance is not joined while records given out are uncommitted, so that in order nothing is done twice; nothing
+      is given out while one is under way. A caller that goes on polling and commits nothing is waited for one session.
     - kafka-python 3.0 throws away a join that ended between two polls and joins again: with short polls a member can
       stay without partitions for good. The thread polls again at once, so that there is no such moment.
     - A member that holds nothing for long asks to be counted again.
@@ -100,6 +100,7 @@ class KafkaMember:
         self._rewind_wanted = False
         self._joining = False
         self._held_back_since: float | None = None
+        self._polled_at = 0.0
         self._paused = False
         self._idle_since = time.monotonic()
         self.closed = False
@@ -118,6 +119,7 @@ class KafkaMember:
         until = time.monotonic() + timeout_s
         with self._changed:
             while True:
+                self._polled_at = time.monotonic()
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
                     raise failure
@@ -191,7 +193,8 @@ class KafkaMember:
                 return True
             if any(h.outstanding() for h in self._held.values()):
                 self._held_back_since = self._held_back_since or time.monotonic()
-                if time.monotonic() - self._held_back_since < self._session_s:
+                # who works may take long; who asks for more and finishes nothing has lost what it was given
+                if self._polled_at - self._held_back_since < self._session_s:
                     return False
             self._joining, self._held_back_since = True, None
             return True
@@ -336,7 +339,10 @@ class KafkaMember:
 
     def note(self, place: Place, states: Mapping[str, int]) -> str:
         """The metadata of an offset: where the newest state of each of the partition's keys lies."""
-        known = {**self._held[place].states, **states}
+        held = self._held.get(place)
+        if held is None:
+            raise FencedError(f"{place[0]}/{place[1]} is no longer this member's")
+        known = {**held.states, **states}
         note = json.dumps(known, separators=(",", ":"))
         while len(note.encode()) > NOTE_BYTES:  # the oldest are looked for from the beginning
             known.pop(next(iter(known)))
