@@ -82,4 +82,8 @@ def _typed(name: str, text: str) -> object:
     """The value as kafka-python wants it: a password of digits is a text all the same."""
     if name in ("ssl_check_hostname", "check_crcs"):
         return text.lower() == "true"
-    return int(text) if name.endswith(("_ms", "_bytes", "_size")) and text.isdigit() else text
+    if not name.endswith(("_ms", "_bytes", "_size")):
+        return text
+    if not text.isdigit():
+        raise UserError(f"{name} is {text!r} in --kafka-config, wanted a whole number")
+    return int(text)

@@ -57,6 +57,7 @@ def worker(
     from engines import lite
     from engines.store import environment_store
     from producers.cli import stop_on_signals
+    from stream.cli_table import plain
     from stream.decode.pyav import PyAVDecoder
     from stream.log import CHUNKS, LogAwayError
     from stream.log.sqlite import Retention
@@ -85,7 +86,8 @@ def worker(
         health.turn(done)
         if done is not None:
             click.echo(
-                f"{done.feed}: {done.at_us / 1e6:.2f} s, {done.events} events" + (" (ended)" if done.ended else "")
+                f"{plain(done.feed)}: {done.at_us / 1e6:.2f} s, {done.events} events"
+                + (" (ended)" if done.ended else "")
             )
         return stop.is_set() or (drain and done is None and drained())
 

@@ -121,7 +121,8 @@ class Worker:
             self._say.warning("log away", cause=str(e), again_in_s=self._pause_s)
             self._forget()
             return None
-        self._pause_s = 0.0
+        if done is not None:
+            self._pause_s = 0.0
         return done
 
     def close(self) -> None:

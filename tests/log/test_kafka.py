@@ -173,6 +173,12 @@ def test_partitions_are_those_of_kafkas_own_clients(open_kafka: Open, kafka: str
 def test_settings_are_checked(tmp_path: Path, kafka: str) -> None:
     with pytest.raises(UserError, match="no setting"):
         Clients((kafka,), {"ssl_cafille": "x"})
+    with pytest.raises(UserError, match="wanted one of PLAINTEXT"):
+        Clients((kafka,), {"security_protocol": "FOO"})
+    with pytest.raises(UserError, match="cannot be written"):
+        KafkaLog((kafka,), claims="file:///proc/x")
+    with pytest.raises(UserError, match="--claims"):
+        KafkaLog((kafka,), claims="bogus://x")
     with pytest.raises(UserError, match="exactly-once"):
         Clients((kafka,), {"isolation_level": "read_uncommitted"})
     with pytest.raises(UserError, match="start a broker"):

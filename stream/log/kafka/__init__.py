@@ -53,6 +53,8 @@ class KafkaLog:
         self._clients = Clients(tuple(servers), dict(options or {}))
         self.client_id = self._clients.client_id
         self._prefix, self._claims = prefix, Claims(claims) if claims else None
+        if self._claims is not None:
+            self._claims.check()
         try:
             admin = self._clients.admin()
         except LogAwayError as e:

@@ -43,6 +43,13 @@ class Claims:
 
         return str(fsspec.core.url_to_fs(self.base)[1]).rstrip("/")
 
+    def check(self) -> None:
+        """Raises UserError where nothing can be kept there."""
+        try:
+            self._fs.makedirs(self._root, exist_ok=True)
+        except OSError as e:
+            raise UserError(f"--claims {self.base} cannot be written: {e}") from None
+
     def check_in(self, message: Message, now: datetime.datetime | None = None) -> Message:
         """The message with its value kept in the store and its address in a header, if it is large."""
         if len(message.value) <= INLINE_BYTES:

@@ -49,6 +49,7 @@ _OURS = frozenset(
     }
 )
 """What exactly-once rests upon: no user's setting."""
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _FENCED = (
     ProducerFencedError,
     InvalidProducerEpochError,
@@ -79,6 +80,8 @@ class Clients:
         for name in self.options:
             if name not in known:
                 raise UserError(f"{name} is no setting of kafka-python: see its KafkaConsumer and KafkaProducer")
+            if name == "security_protocol" and self.options[name] not in _PROTOCOLS:
+                raise UserError(f"security_protocol is {self.options[name]!r}, wanted one of {', '.join(_PROTOCOLS)}")
             if name in _OURS:
                 raise UserError(f"{name} is set by strefer itself, exactly-once rests upon it: take it out")
         logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what concerns the user is told by strefer
@@ -92,7 +95,7 @@ class Clients:
             acks="all",
             transaction_timeout_ms=round(TRANSACTION_S * 1000),
             delivery_timeout_ms=60_000,
-            max_block_ms=30_000,
+            max_block_ms=15_000,
             max_request_size=RECEIVE_BYTES,
             linger_ms=0,
             batch_size=1 << 18,
@@ -188,7 +191,8 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def _said(e: BaseException) -> str:
-    return str(e).strip().replace("\n", " ") or type(e).__name__
+    said = str(e).strip().replace("\n", " ")
+    return type(e).__name__ if said in ("", "None", f"{type(e).__name__}: None") else said
 
 
 __all__ = ["Clients", "KafkaConsumer", "KafkaProducer", "KafkaTimeoutError", "Listener", "translated"]

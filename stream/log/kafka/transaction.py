@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner.default import murmur2
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from stream.log.kafka.consumer import KafkaMember
 
 CLOSE_S = 5.0
+COMMIT_S = 15.0
+"""A transaction that takes longer is the broker's to abort; whether it was committed is told by reading."""
 COMPACTED = frozenset(t.name for t in TOPICS if t.compacted)
 
 
@@ -96,7 +98,7 @@ class Sender:
         states: dict[str, int] = {}
         if transaction.offsets:
             # Offsets carry a note of where the states lie, which is known once they have been written.
-            states = {m.key: f.get(timeout=60).offset for m, f in sent if m.topic == STATE}
+            states = {m.key: f.get(timeout=COMMIT_S).offset for m, f in sent if m.topic == STATE}
         for member, places in transaction.offsets.items():
             offsets = {
                 TopicPartition(self._prefix + topic, partition): OffsetAndMetadata(
@@ -104,8 +106,8 @@ class Sender:
                 )
                 for (topic, partition), offset in places.items()
             }
-            producer.send_offsets_to_transaction(offsets, member.identity(places))
-        producer.commit_transaction()
+            _wait(producer, producer._transaction_manager.send_offsets_to_transaction(offsets, member.identity(places)))
+        _wait(producer, producer._transaction_manager.begin_commit())
         for message, future in sent:
             if future.failed():
                 raise future.exception or KafkaError(f"{message.topic} took no message")
@@ -129,7 +131,7 @@ class Sender:
                 with translated("beginning to write to Kafka"):
                     producer.init_transactions()
             except BaseException:
-                producer.close(timeout=0)
+                _abandon(producer)
                 raise
             self._producer = producer
         return self._producer
@@ -137,8 +139,7 @@ class Sender:
     def _drop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(KafkaError):
-                producer.close(timeout=0)
+            _abandon(producer)
 
     def close(self) -> None:
         # A commit under way to a broker that is away has no end: what it holds is the broker's to abort.
@@ -149,6 +150,7 @@ class Sender:
             if producer is not None:
                 with suppress(KafkaError):
                     producer.close(timeout=CLOSE_S)
+                _abandon(producer)
         finally:
             self._lock.release()
 
@@ -185,6 +187,23 @@ class KafkaWriter:
 
     def close(self) -> None:
         self._sender.close()
+
+
+def _wait(producer: KafkaProducer, result: Any) -> None:
+    """As `commit_transaction` and its like do, which wait without end where the broker is away."""
+    producer._sender.wakeup()
+    if not result.wait(timeout_ms=round(COMMIT_S * 1000)):
+        raise KafkaTimeoutError(f"no answer within {COMMIT_S:g} s")
+
+
+def _abandon(producer: KafkaProducer) -> None:
+    """End a producer at once. `close` alone gives up where something is unsent, and leaves the sender at work: what
+    it had begun could still come through after others have done the same work."""
+    with suppress(KafkaError):
+        producer.close(timeout=0)
+    if producer._sender is not None and producer._sender.is_alive():
+        producer._sender.force_close()
+    producer._closed = True
 
 
 def partition_of(key: str, partitions: int) -> int:
