@@ -53,7 +53,7 @@ def copied(log: Log) -> list[int]:
     return [int(r.headers["n"]) for r in log.read(ANNOTATIONS)]
 
 
-def wait_until_copied(log: Log, count: int, within_s: float = 60.0) -> None:
+def wait_until_copied(log: Log, count: int, within_s: float = 200.0) -> None:
     until = time.monotonic() + within_s
     while len(copied(log)) < count:
         assert time.monotonic() < until, f"{len(copied(log))} of {count} after {within_s} s"

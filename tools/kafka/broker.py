@@ -24,7 +24,7 @@ from engines.errors import UserError
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 JAVA = 17
-START_S = 60.0
+START_S = 150.0
 
 _PROPERTIES = """\
 process.roles=broker,controller
