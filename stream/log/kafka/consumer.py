@@ -261,9 +261,14 @@ class KafkaMember:
                     continue
                 if position > max(held.committed, held.idle_at, 0):
                     offsets[self._partition(place)] = OffsetAndMetadata(position, self.note(place, {}), -1)
-                    held.idle_at = position
-        if offsets:
-            self._client.commit_async(offsets)
+        if not offsets:
+            return
+        with suppress(KafkaError):  # a rebalance, a broker that is away: asked again at the next rest
+            self._client.commit(offsets, timeout_ms=5000)
+            with self._changed:
+                for place, held in resting:
+                    if (partition := self._partition(place)) in offsets:
+                        held.idle_at = offsets[partition].offset
 
     def _seek_committed(self) -> None:
         with self._changed:
