@@ -10,10 +10,7 @@ import msgspec
 import structlog
 
 from engines.errors import UserError
-from stream.log import STATE, FencedError, Log, LogAwayError, Message, Writer
-
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
-"""Pause before a log that is away is asked again: it doubles from the first to the second."""
+from stream.log import FIRST_PAUSE_S, LONGEST_PAUSE_S, STATE, FencedError, Log, LogAwayError, Message, Writer
 
 
 class ProducerState(msgspec.Struct, kw_only=True):

@@ -40,7 +40,7 @@ def deadletter() -> None:
 @log_options
 def list_letters(place: Place, feed: str | None) -> None:
     """All dead letters, oldest first."""
-    log = _open(place)
+    log = place.open_existing()
     try:
         rows = [
             (
@@ -63,7 +63,7 @@ def list_letters(place: Place, feed: str | None) -> None:
 @log_options
 def show(place: Place, offset: int) -> None:
     """All headers of one dead letter, as JSON."""
-    log = _open(place)
+    log = place.open_existing()
     try:
         dead = _one(log, offset)
     finally:
@@ -89,24 +89,19 @@ def replay(place: Place, offset: int | None, every: bool, feed: str | None) -> N
 
     if (offset is None) == (not every) or (feed is not None and not every):
         raise UserError("replay wants the OFFSET of a dead letter, or --all and perhaps --feed ID")
-    log = _open(place)
+    log = place.open_existing()
     try:
-        count = 0
-        for count, dead in enumerate(_letters(log, feed) if offset is None else [_one(log, offset)], 1):  # noqa: B007
+        found = False
+        for dead in _letters(log, feed) if offset is None else [_one(log, offset)]:
+            found = True
             message = revive(log, dead)
             with log.transaction() as tx:
                 tx.send(message)
-            click.echo(f"{dead.record.offset}: {dead.feed} sent to {dead.topic} again")
-        if not count:
+            click.echo(f"{dead.record.offset}: {dead.feed} sent to {place.prefix}{dead.topic} again")
+        if not found:
             click.echo("there is nothing to replay")
     finally:
         log.close()
-
-
-def _open(place: Place) -> Log:
-    if not place.exists():
-        raise UserError(f"{place} holds no log: `strefer produce SOURCE --feed ID --log {place}` makes one")
-    return place.open()
 
 
 def _letters(log: Log, feed: str | None) -> Iterator[DeadLetter]:

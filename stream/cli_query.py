@@ -60,7 +60,7 @@ def add(place: Place, text: str, feed: str | None, all_feeds: bool, name: str | 
     value = encode_request(request)
     if text and (unknown := parse(text).unknown):
         click.echo(f"note: not understood, and without effect: {', '.join(unknown)}", err=True)
-    log = _open(place)
+    log = place.open_existing()
     try:
         there = {p.id: p for p in _posted(log) if p.feed == feed}
         same = [p.id for p in there.values() if p.value == value and name in (None, p.id)]
@@ -83,7 +83,7 @@ def list_queries(place: Place, feed: str | None) -> None:
     from stream.queries import EVERY_FEED, decode_request
     from stream.region import region_text
 
-    log = _open(place)
+    log = place.open_existing()
     try:
         rows = []
         bound = _Answers(log)
@@ -114,7 +114,7 @@ def list_queries(place: Place, feed: str | None) -> None:
 @log_options
 def remove(place: Place, name: str, feed: str | None, all_feeds: bool) -> None:
     """Take a query back."""
-    log = _open(place)
+    log = place.open_existing()
     try:
         wanted = _feed(feed, all_feeds) if feed or all_feeds else None
         posted = _posted(log)
@@ -163,12 +163,6 @@ class _Answers:
             return restore(record.value) if record is not None else None
         except ValueError:
             return None  # the worker will say so
-
-
-def _open(place: Place) -> Log:
-    if not place.exists():
-        raise UserError(f"{place} holds no log: `strefer produce SOURCE --feed ID --log {place}` makes one")
-    return place.open()
 
 
 def _posted(log: Log) -> list[Posted]:

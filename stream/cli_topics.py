@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
 from engines.errors import UserError
 from stream.cli_log import log_options
 from stream.cli_table import echo_table
-from stream.log.place import MISSING_KAFKA, Place
+from stream.log.place import Place
 
 _EPILOG = """\b
 Examples:
@@ -33,37 +35,27 @@ def create(place: Place, partitions: int, replicas: int | None) -> None:
 
     Partitions cannot be added later without moving feeds to other partitions, which breaks their order.
     """
-    from stream.log import LogAwayError
+    with closing(place.clients().admin()) as admin:
+        from stream.log.kafka import topics as kafka_topics
 
-    servers = _servers(place)
-    from stream.log.kafka import topics as kafka_topics
-    from stream.log.kafka.clients import Clients
-
-    try:
-        admin = Clients(servers, place.options).admin()
-    except LogAwayError as e:
-        raise UserError(str(e)) from None
-    try:
         absent = kafka_topics.missing(admin, place.prefix)
         if absent:
             kafka_topics.create(admin, place.prefix, absent, partitions, -1 if replicas is None else replicas)
         for name, count in kafka_topics.partition_counts(admin, place.prefix).items():
             new = "made" if any(t.name == name for t in absent) else "was there"
             click.echo(f"{place.prefix}{name}: {count} partitions, {new}")
-    finally:
-        admin.close()
 
 
 @topics.command()
 @log_options
 def describe(place: Place) -> None:
     """List the topics, their partitions, copies, and settings that are not as strefer makes them."""
-    servers = _servers(place)
-    from stream.log.kafka.clients import Clients
-    from stream.log.kafka.topics import describe as describe_topics
+    with closing(place.clients().admin()) as admin:
+        from stream.log.kafka.topics import describe as describe_topics
 
+        found = describe_topics(admin, place.prefix)
     rows = []
-    for topic in describe_topics(Clients(servers, place.options), place.prefix):
+    for topic in found:
         other = [f"{k}={v} (ours: {topic.asked[k]})" for k, v in topic.settings.items() if v != topic.asked[k]]
         state = (
             "not there: strefer topics create" if not topic.partitions else ", ".join(other) or "as strefer makes it"
@@ -78,7 +70,7 @@ def describe(place: Place) -> None:
               help="Longer than the topics keep messages, or some are left without their value.")  # fmt: skip
 def clean(place: Place, older_than_days: float) -> None:
     """Delete large messages' values (--claims) that no topic refers to any more, by their age."""
-    _servers(place)
+    place.clients()
     if not place.claims:
         raise UserError("--claims is wanted: where large messages are kept")
     from stream.log import TOPICS
@@ -87,15 +79,3 @@ def clean(place: Place, older_than_days: float) -> None:
     claims = Claims(place.claims)
     hours = sum(claims.clean(topic.name, older_than_days * 86_400) for topic in TOPICS)
     click.echo(f"{hours} hours of large messages deleted from {place.claims}")
-
-
-def _servers(place: Place) -> tuple[str, ...]:
-    if not place.servers:
-        raise UserError("topics are Kafka's: name it with --kafka HOST:PORT; the embedded log makes its own")
-    try:
-        import stream.log.kafka  # noqa: F401
-    except ModuleNotFoundError as e:
-        if e.name != "kafka":
-            raise
-        raise UserError(MISSING_KAFKA) from None
-    return place.servers

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,7 @@ import click
 
 from engines.errors import UserError
 from stream.cli_log import log_options
-from stream.log.place import Place
+from stream.log.place import Place, client_name
 
 if TYPE_CHECKING:
     from stream.health import Health
@@ -68,8 +66,8 @@ def worker(
     if health_host is not None and health_port is None:
         raise UserError("--health-host goes with --health")
     new = not place.exists()
-    if new and drain:
-        raise UserError(f"{place} holds no log: `strefer produce SOURCE --feed ID --log {place}` makes one")
+    if drain:
+        place.must_exist()
     stop = stop_on_signals()
     health = _health(place, group, stop, port=health_port, host=health_host or "127.0.0.1", limit_s=health_limit_s)
     log = place.open(retain={CHUNKS: Retention(keep_bytes=round(keep_gb * 1e9))})
@@ -110,7 +108,7 @@ def _health(place: Place, group: str, stop: threading.Event, *, port: int | None
     from stream.health_server import serving
     from stream.log import CHUNKS
 
-    health = Health(client_id=f"strefer-{socket.gethostname()}-{os.getpid()}", group=group, stop=stop, limit_s=limit_s)
+    health = Health(client_id=client_name(), group=group, stop=stop, limit_s=limit_s)
     if port is not None:
         server = serving(health, host=host, port=port, open_log=place.open, group=group, topics=[CHUNKS])
         port = click.get_current_context().with_resource(server)

@@ -34,6 +34,8 @@ class FeedState(msgspec.Struct):
 
     feed: str
     seq: int = -1
+    offset: int = -1
+    """Where message `seq` lies in the log."""
     started: bool = False
     rejected: int = 0
     """Messages under this feed's key that could not be read at all."""

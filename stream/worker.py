@@ -10,7 +10,7 @@ lets go of all it has in hand and in mind, and begins at 1 once the log is back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,6 +27,8 @@ from stream.hand import InHand, take
 from stream.log import (
     ANNOTATIONS,
     CHUNKS,
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
     LOST_CLAIM,
     QUERIES,
     STATE,
@@ -48,8 +50,6 @@ GROUP = "strefer"
 MAX_MESSAGE_BYTES = 64 << 20
 _REJECTED_N = 1_000_000
 """Events of messages without a readable seq are numbered from here, so that no other event has their id."""
-_AWAY_S, _AWAY_MAX_S = 0.5, 10.0
-"""Pause before a log that is away is asked again: it doubles from the first to the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Worker:
             self._forget()
             return None
         except LogAwayError as e:
-            self._pause_s = min(max(_AWAY_S, 2 * self._pause_s), _AWAY_MAX_S)
+            self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
             self._paused_until = time.monotonic() + self._pause_s
             self._say.warning("log away", cause=str(e), again_in_s=self._pause_s)
             self._forget()
@@ -182,6 +182,10 @@ class Worker:
         if isinstance(header, ValueError):
             events = self._reject(state, str(header))
             return self._commit(record, state, events, _REJECTED_N + state.rejected, self._letter(record, str(header)))
+        if header.seq <= state.seq and record.offset <= state.offset:
+            with self._log.transaction() as tx:  # done before, and delivered again
+                tx.commit_offset(self._consumer, record)
+            return Done(header.feed, max(0, state.last_us), False, 0)
         stray = stray_of(self._log, state, header)
         if stray:
             self._say.warning("message rejected", feed=header.feed, cause=stray)
@@ -293,6 +297,7 @@ class Worker:
     ) -> Done:  # fmt: skip
         """Events, state and offset, all or nothing."""
         seq = header.seq if header is not None else max(0, state.seq)
+        state.offset = record.offset
         after = snapshot(state)
         with self._log.transaction() as tx:
             for n, body in enumerate(events, first_n):
@@ -318,13 +323,22 @@ class Worker:
             state = restore(saved.value)
         except ValueError as e:
             raise UserError(f"{feed}: {e}; produce it under another feed id, or begin with a new log") from None
-        for recent in state.recent:
-            old = next(iter(self._log.read(CHUNKS, key=feed, after=recent.offset - 1)), None)
-            if old is None or old.offset != recent.offset:
-                continue  # past its retention: the look-back is shorter, nothing else
+        for old, every in self._recent(state):
             header = decode_header(dict(old.headers))
             if isinstance(header, ChunkHeader):
-                self._pipeline.warm(state, Chunk(header, old.value), self._decoder, every=recent.every)
+                self._pipeline.warm(state, Chunk(header, old.value), self._decoder, every=every)
         self._say.info("feed resumed", feed=feed, seq=state.seq)
         self._known[feed] = _Known(state, saved.value, (record.topic, record.partition))
         return state, saved.value
+
+    def _recent(self, state: FeedState) -> Iterator[tuple[Record, int]]:
+        """The last chunks that were followed, each with its stride. What is past its retention is missing: the
+        look-back is shorter, nothing else."""
+        every = {recent.offset: recent.every for recent in state.recent}
+        if not every:
+            return
+        for record in self._log.read(CHUNKS, key=state.feed, after=min(every) - 1):
+            if record.offset in every:
+                yield record, every[record.offset]
+            if record.offset >= max(every):
+                return

@@ -27,6 +27,10 @@ CLAIM, LOST_CLAIM = "ce_dataref", "strefer_lost_claim"
 """Headers of a claim check: where a message's value is kept, and why it could not be had from there."""
 
 
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
+"""Pause before a log that is away is asked again: it doubles from the first to the second."""
+
+
 class FencedError(RuntimeError):
     """Another member holds this partition now; what was not committed is void."""
 

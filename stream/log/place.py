@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.errors import UserError
 from stream.log import Log
 from stream.log.sqlite import Retention, SqliteLog
 
-MISSING_KAFKA = "--kafka wants kafka-python: pip install 'strefer-stream[kafka]'"
+if TYPE_CHECKING:
+    from stream.log.kafka.clients import Clients
+
+
+def client_name() -> str:
+    """What brokers log and count this process by; `/metrics` tells the same."""
+    return f"strefer-{socket.gethostname()}-{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +53,33 @@ class Place:
         topics' (`strefer topics`). Raises UserError where that cannot be."""
         if self.folder is not None:
             return SqliteLog(self.folder, retain=retain)
-        try:
+        with _kafka_wanted():
             from stream.log.kafka import KafkaLog
-        except ModuleNotFoundError as e:
-            if e.name != "kafka":
-                raise
-            raise UserError(MISSING_KAFKA) from None
         return KafkaLog(self.servers, prefix=self.prefix, claims=self.claims, options=self.options)
+
+    def open_existing(self) -> Log:
+        """Open it; raises UserError where there is none."""
+        self.must_exist()
+        return self.open()
+
+    def must_exist(self) -> None:
+        if not self.exists():
+            raise UserError(f"{self} holds no log: `strefer produce SOURCE --feed ID --log {self}` makes one")
+
+    def clients(self) -> Clients:
+        """What makes Kafka's own clients, for what only Kafka has. Raises UserError for an embedded log."""
+        if not self.servers:
+            raise UserError("topics are Kafka's: name it with --kafka HOST:PORT; the embedded log makes its own")
+        with _kafka_wanted():
+            from stream.log.kafka.clients import Clients
+        return Clients(self.servers, self.options)
+
+
+@contextmanager
+def _kafka_wanted() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as e:
+        if e.name != "kafka":
+            raise
+        raise UserError("--kafka wants kafka-python: pip install 'strefer-stream[kafka]'") from None

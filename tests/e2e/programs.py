@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -19,10 +20,11 @@ SESSION_S = 2.0
 """Session of the workers that are killed, so that they are soon replaced."""
 
 
-def start(*arguments: str) -> subprocess.Popen[bytes]:
-    """`strefer ARGUMENTS` in a process of its own, its output thrown away."""
+def start(*arguments: str, out: Path | None = None) -> subprocess.Popen[bytes]:
+    """`strefer ARGUMENTS` in a process of its own, what it prints in `out` or thrown away."""
     command = [sys.executable, "-m", "stream.cli", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with (out or Path(os.devnull)).open("wb") as file:
+        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=file, stderr=file)
 
 
 def finish(process: subprocess.Popen[bytes], within_s: float = 120.0) -> None:

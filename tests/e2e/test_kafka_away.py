@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,18 +11,11 @@ import pytest
 
 from stream.log import ANNOTATIONS
 from stream.log.kafka import KafkaLog
-from tests.e2e.programs import ROOT
-from tests.running import environment
+from tests.e2e.programs import start
 from tools.kafka.broker import JarBroker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 SCENE = "synthetic:two-people?seconds=60&size=192x108&fps=5"
-
-
-def start(out: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    with out.open("wb") as file:
-        command = [sys.executable, "-m", "stream.cli", *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=file, stderr=file)
 
 
 def done(address: str) -> list[int]:
@@ -46,8 +37,8 @@ def test_a_broker_that_dies_comes_back_and_dies_for_good(tmp_path: Path) -> None
     broker.start()
     place = ("--kafka", broker.address)
     produced, worked = tmp_path / "produce.txt", tmp_path / "worker.txt"
-    producer = start(produced, "produce", SCENE, "--feed", "door", *place, "--realtime", "--loop")
-    worker = start(worked, "worker", *place, "--session", "6")
+    producer = start("produce", SCENE, "--feed", "door", *place, "--realtime", "--loop", out=produced)
+    worker = start("worker", *place, "--session", "6", out=worked)
     try:
         wait_for(broker.address, 3)
         broker.kill()

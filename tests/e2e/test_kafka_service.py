@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -24,6 +23,7 @@ from stream.log.kafka import KafkaLog
 from stream.log.kafka.clients import Clients
 from tests.e2e.programs import finish, start
 from tests.running import events_of, messages_of, work
+from tools.kafka.broker import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -51,12 +51,6 @@ def wait_ready(port: int, within_s: float = 60.0) -> None:
                 return
         time.sleep(0.1)
     raise AssertionError("the worker is not ready")
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def test_a_rolling_restart_leaves_no_feed_silent_for_long(log: KafkaLog, place: tuple[str, ...]) -> None:
@@ -143,7 +137,7 @@ def test_poison_goes_to_the_dead_letters_and_its_feed_goes_on(log: KafkaLog, kaf
     good = messages_of("synthetic:two-people?seconds=5&size=320x180&fps=5")
     header = decode_header(dict(good[3].headers))
     assert isinstance(header, ChunkHeader)
-    future = Message(CHUNKS, "feed", good[3].value, encode_header(_numbered(header, 10_000)))
+    future = Message(CHUNKS, "feed", good[3].value, encode_header(msgspec.structs.replace(header, seq=10_000)))
     admin = Clients((kafka,)).admin()
     large = ConfigResource("TOPIC", log._prefix + CHUNKS, configs={"max.message.bytes": str(128 << 20)})
     admin.alter_configs([large])
@@ -173,7 +167,3 @@ def test_poison_goes_to_the_dead_letters_and_its_feed_goes_on(log: KafkaLog, kaf
     assert isinstance(events[-1].body, FeedEnded)
     assert len({e.id for e in events}) == len(events)
     assert {e.seq for e in events if isinstance(e.body, Error)} >= {2, 3}
-
-
-def _numbered(header: ChunkHeader, seq: int) -> ChunkHeader:
-    return msgspec.structs.replace(header, seq=seq)

@@ -52,8 +52,8 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str, bytes
 def test_events_are_those_of_a_calm_run(
     calm: list[tuple[str, str, bytes]], tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_AWAY_S", 0.001)
-    monkeypatch.setattr(workers, "_AWAY_MAX_S", 0.002)
+    monkeypatch.setattr(workers, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(workers, "LONGEST_PAUSE_S", 0.002)
     weather = Weather(every)
     settle()
     with closing(SqliteLog(tmp_path)) as log:

@@ -17,7 +17,18 @@ from kafka import KafkaConsumer, KafkaProducer
 from engines.errors import UserError
 from stream.cli import main
 from stream.cli_log import place_of, read_config
-from stream.log import ANNOTATIONS, CHUNKS, CLAIM, DEADLETTER, LOST_CLAIM, STATE, FencedError, LogAwayError, Message
+from stream.log import (
+    ANNOTATIONS,
+    CHUNKS,
+    CLAIM,
+    DEADLETTER,
+    LOST_CLAIM,
+    STATE,
+    FencedError,
+    LogAwayError,
+    Message,
+    Record,
+)
 from stream.log.kafka import KafkaLog
 from stream.log.kafka.claims import Claims
 from stream.log.kafka.clients import Clients
@@ -42,7 +53,7 @@ def open_kafka(kafka: str) -> Iterator[Open]:
         log.close()
 
 
-def one(member: KafkaMember, within_s: float = 20.0) -> object:
+def one(member: KafkaMember, within_s: float = 20.0) -> Record:
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         if records := member.poll(max_records=1, timeout_s=0.2):
@@ -110,7 +121,7 @@ def test_a_member_thrown_out_of_its_group_cannot_commit(open_kafka: Open) -> Non
     zombie._client._coordinator.reset_generation()  # as after a heartbeat that was answered by "unknown member"
     with pytest.raises(FencedError), log.transaction() as tx:  # noqa: PT012
         tx.send(Message(ANNOTATIONS, "door", b"void"))
-        tx.commit_offset(zombie, record)  # type: ignore[arg-type]
+        tx.commit_offset(zombie, record)
     assert list(log.read(ANNOTATIONS)) == []
 
 
@@ -139,7 +150,7 @@ def test_the_state_of_a_feed_is_found_by_the_note_of_its_offset(open_kafka: Open
         record = one(member)
         with log.transaction() as tx:
             tx.send(Message(STATE, "door", f"state {n}".encode()))
-            tx.commit_offset(member, record)  # type: ignore[arg-type]
+            tx.commit_offset(member, record)
     member.close()
     fresh = open_kafka()
     other = fresh.consumer("g", [CHUNKS])
@@ -234,15 +245,19 @@ def test_tls_and_sasl_on_a_real_broker(tmp_path: Path) -> None:
         "sasl_plain_username=strefer\nsasl_plain_password=s3cret\n"
     )
     options = read_config(config)
-    broker = JarBroker(tmp_path / "broker", extra=_SECURE.format(store=store))
-    broker.answers = lambda: _answers(broker.address, options)  # type: ignore[method-assign]
+
+    class SecureBroker(JarBroker):
+        def answers(self) -> bool:
+            return _answers(self.address, options)
+
+    broker = SecureBroker(tmp_path / "broker", extra=_SECURE.format(store=store))
     broker.start()
     try:
         with closing(KafkaLog((broker.address,), options=options)) as log:
             with log.transaction() as tx:
                 tx.send(Message(CHUNKS, "door", b"1"))
             record = one(log.consumer("g", [CHUNKS]))
-            assert record.value == b"1"  # type: ignore[attr-defined]
+            assert record.value == b"1"
         wrong = {**options, "sasl_plain_password": "wrong", "bootstrap_timeout_ms": 4000}
         with pytest.raises(UserError, match="refuses the name and password"):
             KafkaLog((broker.address,), options=wrong)
@@ -286,4 +301,4 @@ def test_strangers_records_are_read_as_they_are(open_kafka: Open, kafka: str) ->
     for _ in range(3):
         record = one(member)
         with log.transaction() as tx:
-            tx.commit_offset(member, record)  # type: ignore[arg-type]
+            tx.commit_offset(member, record)

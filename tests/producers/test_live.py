@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import subprocess
 import threading
 import time
@@ -22,6 +21,7 @@ from producers.live import LiveSource
 from producers.produce import Produced, produce
 from stream.chunk import ChunkHeader, EndHeader, GapHeader
 from tests.media import Recipe, make_video, picture
+from tools.kafka.broker import free_port
 
 DEBIAN_PYTHON = "/usr/bin/python3"
 
@@ -32,13 +32,6 @@ def rtsp_ready() -> None:
     probe = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
     done = subprocess.run([DEBIAN_PYTHON, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"apt-get install $(cat tests/apt-packages.txt)\n{done.stderr}"
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-    return port
 
 
 @contextmanager
@@ -84,7 +77,7 @@ class _Recorder:
 @pytest.mark.usefixtures("rtsp_ready")
 def test_rtsp_camera_that_dies_and_comes_back(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "cam.mp4", Recipe(frames=1000, gop=25, options={"bf": "0"}))
-    port = _free_port()
+    port = free_port()
     with _rtsp(port, clip):
         recorder = _Recorder(LiveSource(f"rtsp://127.0.0.1:{port}/cam"))
         recorder.wait_for_chunks(2)
@@ -112,7 +105,7 @@ def test_rtsp_camera_that_dies_and_comes_back(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("rtsp_ready")
 def test_rtsp_with_long_gops_is_reencoded_into_short_chunks(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "cam.mp4", Recipe(frames=500, gop=250, options={"bf": "0"}))
-    port = _free_port()
+    port = free_port()
     with _rtsp(port, clip):
         recorder = _Recorder(LiveSource(f"rtsp://127.0.0.1:{port}/cam"), live_chunk_s=1.5)
         recorder.wait_for_chunks(4)

@@ -76,7 +76,7 @@ def test_states_of_partitions_that_stay_are_kept(log: Asked) -> None:
 
 def test_what_is_in_hand_of_a_lost_partition_is_let_go_of(log: Asked) -> None:
     """Another does what this one had in hand already: no event is lost or doubled. (The group's offsets are forgotten
-    with its members, so that the first message comes again, and is a dead letter.)"""
+    with its members, so that the first message comes again: it is recognised, and no dead letter.)"""
     pipeline = Pipeline(networks())
     with closing(Worker(log, pipeline, PyAVDecoder(), session_s=0.5)) as worker:
         end_all(log, FEEDS, 0)
@@ -95,3 +95,4 @@ def test_what_is_in_hand_of_a_lost_partition_is_let_go_of(log: Asked) -> None:
         ids = [e.id for e in events_of(log, feed)]
         assert [e.seq for e in events_of(log, feed)] == [0, 1, 2]
         assert len(set(ids)) == len(ids)
+    assert not list(log.read(DEADLETTER))

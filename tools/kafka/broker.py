@@ -68,7 +68,7 @@ class JarBroker:
     def __init__(self, home: Path, port: int = 0, extra: str = "") -> None:
         """`extra`: lines of server.properties that override ours."""
         self.home, self._extra = home, extra
-        self.port, self._controller = port or _free_port(), _free_port()
+        self.port, self._controller = port or free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._libs = jars()
         self._process: subprocess.Popen[bytes] | None = None
@@ -230,7 +230,7 @@ def _taken(port: int) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])

@@ -22,7 +22,7 @@ from typing import Any
 from kafka.structs import TopicPartition
 
 from engines.errors import UserError
-from stream.log import CLAIM, LOST_CLAIM, STATE, TOPICS, LogAwayError, Record, Topic
+from stream.log import CLAIM, LOST_CLAIM, STATE, LogAwayError, Record
 from stream.log.kafka import topics as kafka_topics
 from stream.log.kafka.claims import Claims
 from stream.log.kafka.clients import Clients
@@ -48,7 +48,6 @@ class KafkaLog:
         prefix: str = "",
         claims: str = "",
         options: Mapping[str, object] | None = None,
-        topics: Sequence[Topic] = TOPICS,
     ) -> None:
         self._clients = Clients(tuple(servers), dict(options or {}))
         self.client_id = self._clients.client_id
@@ -60,13 +59,14 @@ class KafkaLog:
         except LogAwayError as e:
             raise UserError(f"{e}: start a broker (make kafka), or name one with --kafka") from None
         try:
-            absent = kafka_topics.missing(admin, prefix, topics)
+            absent = kafka_topics.missing(admin, prefix)
             if absent:
                 kafka_topics.create(admin, prefix, absent)
             self._topics = kafka_topics.partition_counts(admin, prefix)
-        finally:
+        except BaseException:
             admin.close()
-        self._ends = Ends(self._clients)
+            raise
+        self._ends = Ends(admin)
         self._sender = self._new_sender()
         self._lock = Lock()
         self._members: list[KafkaMember] = []

@@ -14,8 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from engines.errors import UserError
-from stream.log import CLAIM as HEADER
-from stream.log import LogAwayError, Message
+from stream.log import CLAIM, LogAwayError, Message
 
 INLINE_BYTES = 900_000
 """Messages up to this travel inline where claims are kept: within the limits that brokers and clients come with."""
@@ -63,21 +62,21 @@ class Claims:
         except OSError as e:
             raise LogAwayError(f"{path} cannot be written: {e}") from e
         reference = f"{path.removeprefix(self._root)[1:]}?crc32={zlib.crc32(message.value)}"
-        return Message(message.topic, message.key, b"", {**message.headers, HEADER: reference})
+        return Message(message.topic, message.key, b"", {**message.headers, CLAIM: reference})
 
     def redeem(self, reference: str) -> bytes:
         """The value behind a reference. Raises ValueError for one that is gone, damaged or not ours to give."""
         path, _, crc = reference.partition("?crc32=")
         if path.startswith("/") or ".." in path.split("/") or "://" in path:
-            raise ValueError(f"{HEADER} is {reference!r}: it points outside the claims of {self.base}")
+            raise ValueError(f"{CLAIM} is {reference!r}: it points outside the claims of {self.base}")
         try:
             value = bytes(self._fs.cat_file(f"{self._root}/{path}"))
         except FileNotFoundError:
-            raise ValueError(f"{HEADER} is {reference!r}: there is no such object at {self.base}") from None
+            raise ValueError(f"{CLAIM} is {reference!r}: there is no such object at {self.base}") from None
         except OSError as e:
             raise LogAwayError(f"{self.base}/{path} cannot be read: {e}") from e
         if str(zlib.crc32(value)) != crc:
-            raise ValueError(f"{HEADER} is {reference!r}: the object's crc32 is {zlib.crc32(value)}")
+            raise ValueError(f"{CLAIM} is {reference!r}: the object's crc32 is {zlib.crc32(value)}")
         return value
 
     def clean(self, topic: str, older_than_s: float, now: datetime.datetime | None = None) -> int:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     AuthorizationError,
@@ -20,7 +19,6 @@ from kafka.errors import (
     InvalidProducerEpochError,
     KafkaConfigurationError,
     KafkaError,
-    KafkaTimeoutError,
     MessageSizeTooLargeError,
     ProducerFencedError,
     RebalanceInProgressError,
@@ -32,6 +30,7 @@ from kafka.errors import (
 
 from engines.errors import UserError
 from stream.log import FencedError, LogAwayError
+from stream.log.place import client_name
 
 MESSAGE_BYTES = 8 << 20
 """Largest message our topics take inline."""
@@ -63,8 +62,6 @@ _FENCED = (
 _REFUSED = (AuthorizationError, SaslAuthenticationFailedError)
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
-Listener = ConsumerRebalanceListener
-
 
 @dataclass(frozen=True, slots=True)
 class Clients:
@@ -72,8 +69,7 @@ class Clients:
 
     servers: tuple[str, ...]
     options: Mapping[str, object] = field(default_factory=dict)
-    client_id: str = field(default_factory=lambda: f"strefer-{socket.gethostname()}-{os.getpid()}")
-    """What brokers log and count by; `/metrics` tells the same."""
+    client_id: str = field(default_factory=client_name)
 
     def __post_init__(self) -> None:
         known = {*KafkaConsumer.DEFAULT_CONFIG, *KafkaProducer.DEFAULT_CONFIG, *KafkaAdminClient.DEFAULT_CONFIG}
@@ -193,6 +189,3 @@ def translated(doing: str) -> Iterator[None]:
 def _said(e: BaseException) -> str:
     said = str(e).strip().replace("\n", " ")
     return type(e).__name__ if said in ("", "None", f"{type(e).__name__}: None") else said
-
-
-__all__ = ["Clients", "KafkaConsumer", "KafkaProducer", "KafkaTimeoutError", "Listener", "translated"]

@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
-from kafka import KafkaConsumer
+from kafka import ConsumerRebalanceListener, KafkaConsumer
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from stream.log import FencedError, Record
-from stream.log.kafka.clients import Listener, translated
+from stream.log.kafka.clients import translated
 
 BUFFER_RECORDS, BUFFER_BYTES = 32, 32 << 20
 """Fetched ahead of what `poll` has given; beyond either, fetching pauses (and the client goes on polling)."""
@@ -42,8 +42,6 @@ class _Held:
     states: dict[str, int] = field(default_factory=dict)
     """Where in `video.state` the state of each key lies, as the note of the committed offset tells."""
     buffer: deque[Record] = field(default_factory=deque)
-    idle_at: int = -1
-    """Position up to which an idle member has committed."""
 
     def outstanding(self) -> bool:
         return self.position > max(self.committed, self.start)
@@ -55,7 +53,7 @@ class _News:
     lost: frozenset[TopicPartition] = frozenset()
 
 
-class _Moves(Listener):  # type: ignore[misc]
+class _Moves(ConsumerRebalanceListener):  # type: ignore[misc]
     """What the group's coordinator tells, on the client's own thread; taken up after the poll."""
 
     def __init__(self) -> None:
@@ -83,6 +81,8 @@ class KafkaMember:
     - kafka-python 3.0 throws away a join that ended between two polls and joins again: with short polls a member can
       stay without partitions for good. The thread polls again at once, so that there is no such moment.
     - A member that holds nothing for long asks to be counted again.
+    - kafka-python 3.0 keeps the answer to a fetch of committed offsets that came after its caller's time-out, and gives
+      it to the next who asks for the same partitions, however old it is. So we fetch and seek ourselves.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class KafkaMember:
         self._visible: set[Place] = set()
         self._lost: set[Place] = set()
         self._failure: BaseException | None = None
-        self._rewind_wanted = False
+        self._unplaced: set[Place] = set()  # held, but not yet at the group's committed offset
         self._joining = False
         self._held_back_since: float | None = None
         self._polled_at = 0.0
@@ -135,7 +135,7 @@ class KafkaMember:
 
     def _may_give(self) -> bool:
         """Not while a rebalance is under way or waits for what was given out: it would wait for ever."""
-        return not self._joining and self._held_back_since is None and not self._rewind_wanted
+        return not self._joining and self._held_back_since is None and not self._unplaced
 
     # The thread.
 
@@ -153,14 +153,12 @@ class KafkaMember:
 
     def _turn(self) -> None:
         """Poll the client once, and take up what it tells."""
-        if self._rewind_wanted:
-            self._seek_committed()
+        self._seek_committed()
         self._pause()
         if self._due():
             self._client._coordinator.poll(timeout_ms=2000)  # joins, and returns when that is done
         batches = self._client.poll(timeout_ms=20 if self._joining else 200, max_records=BUFFER_RECORDS)
         moves = self._moves.take()
-        gained = {p: self._gained(p) for news in moves for p in map(self._place, news.gained)}
         member_id = self._client.group_metadata().member_id
         decoded = {self._place(p): [self._decode(r) for r in records] for p, records in batches.items()}
         with self._changed:
@@ -169,17 +167,19 @@ class KafkaMember:
                     self._let_go(place)
                 for place in map(self._place, news.gained):
                     self._let_go(place)
-                    self._held[place] = gained[place]
+                    self._held[place] = _Held(member_id)
+                    self._unplaced.add(place)
                     self._paused = False
             # thrown out and joined anew meanwhile: what was given out before is void
             for place in [p for p, h in self._held.items() if h.member_id != member_id]:
                 self._let_go(place)
             for place, records in decoded.items():
-                if place in self._held:
+                if place in self._held and place not in self._unplaced:
                     self._held[place].buffer.extend(records)
             self._joining = self._joining and self._due()
             if moves or batches or not self._joining:
                 self._changed.notify_all()
+        self._seek_committed()
         if not batches:
             self._rest()
 
@@ -202,15 +202,7 @@ class KafkaMember:
     def _let_go(self, place: Place) -> None:
         if self._held.pop(place, None) is not None:
             self._lost.add(place)
-
-    def _gained(self, place: Place) -> _Held:
-        held = _Held(self._client.group_metadata().member_id)
-        with suppress(KafkaError):  # without its note a state is looked for from the beginning
-            found = self._client.committed(self._partition(place), metadata=True, timeout_ms=5000)
-            if found is not None:
-                held.committed = found.offset
-                held.states = json.loads(found.metadata or "{}")
-        return held
+            self._unplaced.discard(place)
 
     def _take(self, max_records: int) -> list[Record]:
         """From the buffers, oldest first."""
@@ -257,9 +249,9 @@ class KafkaMember:
                 continue
             with self._changed:
                 # void records have been read and not been done: their offsets must not be committed
-                if self._rewind_wanted or held.outstanding() or held.buffer or position is None:
+                if place in self._unplaced or held.outstanding() or held.buffer or position is None:
                     continue
-                if position > max(held.committed, held.idle_at, 0):
+                if position > max(held.committed, 0):
                     offsets[self._partition(place)] = OffsetAndMetadata(position, self.note(place, {}), -1)
         if not offsets:
             return
@@ -268,26 +260,28 @@ class KafkaMember:
             with self._changed:
                 for place, held in resting:
                     if (partition := self._partition(place)) in offsets:
-                        held.idle_at = offsets[partition].offset
+                        held.committed = max(held.committed, offsets[partition].offset)
 
     def _seek_committed(self) -> None:
+        """Go to the group's committed offsets in partitions that were gained or rewound."""
         with self._changed:
-            places = list(self._held)
-        found = {
-            place: self._client.committed(self._partition(place), metadata=True, timeout_ms=30_000) for place in places
-        }
+            places = [p for p in self._held if p in self._unplaced]
+        if not places:
+            return
+        self._client._coordinator._offset_fetch_futures.clear()
+        found = {p: self._client.committed(self._partition(p), metadata=True, timeout_ms=30_000) for p in places}
         with self._changed:
             for place, at in found.items():
                 held = self._held[place]
                 held.buffer.clear()
-                held.start = held.position = held.idle_at = -1
-                held.committed = -1 if at is None else at.offset
+                held.start = held.position = -1
                 if at is None:
+                    held.committed, held.states = -1, {}
                     self._client.seek_to_beginning(self._partition(place))
                 else:
+                    held.committed, held.states = at.offset, json.loads(at.metadata or "{}")
                     self._client.seek(self._partition(place), at.offset)
-                    held.states = json.loads(at.metadata or "{}")
-            self._rewind_wanted = False
+            self._unplaced -= found.keys()
             self._changed.notify_all()
 
     # What the caller and transactions ask.
@@ -304,7 +298,7 @@ class KafkaMember:
             for held in self._held.values():
                 held.buffer.clear()
                 held.start = held.position = -1  # what was given out is void from here on
-            self._rewind_wanted = True
+            self._unplaced = set(self._held)
 
     def close(self) -> None:
         if self.closed:
@@ -328,7 +322,7 @@ class KafkaMember:
         if (
             held is None
             or self.closed
-            or self._rewind_wanted
+            or (record.topic, record.partition) in self._unplaced
             or not max(held.start, held.committed) <= record.offset < held.position
         ):
             raise FencedError(f"{record.topic}/{record.partition} at {record.offset} is no longer this member's")

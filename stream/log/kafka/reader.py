@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from kafka import KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import KafkaError
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 from kafka.structs import TopicPartition
 
 from stream.log import LogAwayError, Record
-from stream.log.kafka.clients import TRANSACTION_S, Clients, translated
+from stream.log.kafka.clients import TRANSACTION_S, translated
 
 PAGE_RECORDS = 256
 STALL_S = 30.0
@@ -23,8 +23,8 @@ Decode = Callable[[object], Record]
 class Ends:
     """Where partitions end and how far groups are, asked of the brokers. May be shared by threads."""
 
-    def __init__(self, clients: Clients) -> None:
-        self._admin, self._lock = clients.admin(), threading.Lock()
+    def __init__(self, admin: KafkaAdminClient) -> None:
+        self._admin, self._lock = admin, threading.Lock()
 
     def of(
         self, partitions: Sequence[TopicPartition], *, committed: bool, oldest: bool = False

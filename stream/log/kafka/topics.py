@@ -11,7 +11,7 @@ from kafka.errors import TopicAlreadyExistsError
 
 from engines.errors import UserError
 from stream.log import ANNOTATIONS, CHUNKS, DEADLETTER, INSTRUCTIONS, TOPICS, Topic
-from stream.log.kafka.clients import MESSAGE_BYTES, Clients, translated
+from stream.log.kafka.clients import MESSAGE_BYTES, translated
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 _RETENTION_MS = {CHUNKS: DAY_MS, ANNOTATIONS: 7 * DAY_MS, DEADLETTER: 14 * DAY_MS, INSTRUCTIONS: 7 * DAY_MS}
@@ -47,10 +47,10 @@ def settings(topic: Topic) -> dict[str, str]:
     return common | codec | {"cleanup.policy": "delete", "retention.ms": str(_RETENTION_MS[topic.name])}
 
 
-def missing(admin: KafkaAdminClient, prefix: str, topics: Sequence[Topic] = TOPICS) -> list[Topic]:
+def missing(admin: KafkaAdminClient, prefix: str) -> list[Topic]:
     with translated("listing Kafka's topics"):
         there = set(admin.list_topics())
-    return [t for t in topics if prefix + t.name not in there]
+    return [t for t in TOPICS if prefix + t.name not in there]
 
 
 def create(
@@ -73,28 +73,22 @@ def create(
             admin.wait_for_topics(list(wanted))
 
 
-def describe(clients: Clients, prefix: str) -> list[TopicState]:
-    admin = clients.admin()
-    try:
-        absent = {t.name for t in missing(admin, prefix)}
-        found = []
-        with translated("describing Kafka's topics"):
-            for topic in TOPICS:
-                name = prefix + topic.name
-                if topic.name in absent:
-                    found.append(TopicState(name, 0, 0, {}, settings(topic)))
-                    continue
-                (about,) = admin.describe_topics([name])
-                configs = admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
-                values = configs["topic"][name]
-                now = {key: str(values[key]["value"]) for key in settings(topic)}
-                partitions = about["partitions"]
-                found.append(
-                    TopicState(name, len(partitions), len(partitions[0]["replica_nodes"]), now, settings(topic))
-                )
-        return found
-    finally:
-        admin.close()
+def describe(admin: KafkaAdminClient, prefix: str) -> list[TopicState]:
+    absent = {t.name for t in missing(admin, prefix)}
+    found = []
+    with translated("describing Kafka's topics"):
+        for topic in TOPICS:
+            name = prefix + topic.name
+            if topic.name in absent:
+                found.append(TopicState(name, 0, 0, {}, settings(topic)))
+                continue
+            (about,) = admin.describe_topics([name])
+            configs = admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
+            values = configs["topic"][name]
+            now = {key: str(values[key]["value"]) for key in settings(topic)}
+            partitions = about["partitions"]
+            found.append(TopicState(name, len(partitions), len(partitions[0]["replica_nodes"]), now, settings(topic)))
+    return found
 
 
 def partition_counts(admin: KafkaAdminClient, prefix: str) -> dict[str, int]:

@@ -11,8 +11,9 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner.default import murmur2
 from kafka.structs import OffsetAndMetadata, TopicPartition
@@ -20,10 +21,8 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from engines.errors import UserError
 from stream.log import STATE, TOPICS, Consumer, FencedError, LogAwayError, Message, Record
 from stream.log.kafka.claims import Claims
-from stream.log.kafka.clients import Clients, KafkaProducer, translated
-
-if TYPE_CHECKING:
-    from stream.log.kafka.consumer import KafkaMember
+from stream.log.kafka.clients import Clients, translated
+from stream.log.kafka.consumer import KafkaMember
 
 CLOSE_S = 5.0
 COMMIT_S = 15.0
@@ -45,8 +44,6 @@ class KafkaTransaction:
         self.messages.append(message)
 
     def commit_offset(self, consumer: Consumer, record: Record) -> None:
-        from stream.log.kafka.consumer import KafkaMember
-
         if not isinstance(consumer, KafkaMember):
             raise ValueError(f"consumer is a {type(consumer).__name__}, wanted one of this log")
         consumer.check_owned(record)
@@ -85,7 +82,7 @@ class Sender:
                 with translated("committing to Kafka"):
                     states = self._commit(messages, transaction)
             except BaseException:
-                self._drop()  # whatever it had open is aborted by its successor or by time
+                self._end()  # whatever it had open is aborted by its successor or by time
                 raise
         for member, places in transaction.offsets.items():
             member.committed(places, states)
@@ -131,28 +128,24 @@ class Sender:
                 with translated("beginning to write to Kafka"):
                     producer.init_transactions()
             except BaseException:
-                _abandon(producer)
+                _end(producer, within_s=0)
                 raise
             self._producer = producer
         return self._producer
-
-    def _drop(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            _abandon(producer)
 
     def close(self) -> None:
         # A commit under way to a broker that is away has no end: what it holds is the broker's to abort.
         if not self._lock.acquire(timeout=CLOSE_S):
             return
         try:
-            producer, self._producer = self._producer, None
-            if producer is not None:
-                with suppress(KafkaError):
-                    producer.close(timeout=CLOSE_S)
-                _abandon(producer)
+            self._end(within_s=CLOSE_S)
         finally:
             self._lock.release()
+
+    def _end(self, within_s: float = 0) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            _end(producer, within_s)
 
 
 class KafkaWriter:
@@ -196,11 +189,11 @@ def _wait(producer: KafkaProducer, result: Any) -> None:
         raise KafkaTimeoutError(f"no answer within {COMMIT_S:g} s")
 
 
-def _abandon(producer: KafkaProducer) -> None:
-    """End a producer at once. `close` alone gives up where something is unsent, and leaves the sender at work: what
-    it had begun could still come through after others have done the same work."""
+def _end(producer: KafkaProducer, within_s: float) -> None:
+    """End a producer. `close` alone gives up where something is unsent, and leaves the sender at work: what it had
+    begun could still come through after others have done the same work."""
     with suppress(KafkaError):
-        producer.close(timeout=0)
+        producer.close(timeout=within_s)
     if producer._sender is not None and producer._sender.is_alive():
         producer._sender.force_close()
     producer._closed = True
