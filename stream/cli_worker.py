@@ -100,6 +100,9 @@ def worker(
     finally:
         one.close()
         log.close()
+    click.echo(
+        "stopped: what was not committed is done by who comes next" if stop.is_set() else "nothing is left to do"
+    )
 
 
 def _health(place: Place, group: str, stop: threading.Event, *, port: int | None, host: str, limit_s: float) -> Health:

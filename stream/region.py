@@ -33,6 +33,8 @@ def check_region(polygon: Polygon) -> None:
     """Raises UserError where the corners enclose nothing or lie outside of the frame."""
     if len(polygon) < 3:
         raise UserError(f"a region of {len(polygon)} corners encloses nothing: {WANTED}")
+    if not np.isfinite(polygon).all():
+        raise UserError(f"the region {_text(polygon)} is not of numbers: {WANTED}")
     if not all(0 <= v <= 1 for point in polygon for v in point):
         raise UserError(f"the region {_text(polygon)} leaves the frame: {WANTED}")
     if cv2.contourArea(np.array(polygon, np.float32)) < 1e-6:

@@ -34,7 +34,7 @@ def test_reads(text: str, polygon: object) -> None:
     ("text", "says"),
     [
         ("", "encloses nothing"), ("0.1,0.2,0.5", "does not read"), ("a,b,c,d", "not of numbers"),
-        ("0,0 1,1", "encloses nothing"), ("0,0 1,0 nan,1", "leaves the frame"), ("0,0,1.2,1", "leaves the frame"),
+        ("0,0 1,1", "encloses nothing"), ("0,0 1,0 nan,1", "not of numbers"), ("0,0,1.2,1", "leaves the frame"),
         ("0,0 0.5,0.5 1,1", "no area"), ("0.5,0.1,0.5,0.9", "no area"), ("0,0 1,0 1,1,1", "does not read"),
     ],
 )  # fmt: skip
