@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.structs import TopicPartition
 
 from engines.errors import UserError
 from stream.cli import main
@@ -32,7 +33,7 @@ from stream.log import (
 from stream.log.kafka import KafkaLog
 from stream.log.kafka.claims import Claims
 from stream.log.kafka.clients import Clients
-from stream.log.kafka.consumer import KafkaMember
+from stream.log.kafka.consumer import BUFFER_RECORDS, KafkaMember
 from stream.log.kafka.transaction import partition_of
 from tools.kafka.broker import JarBroker
 
@@ -138,6 +139,28 @@ def test_members_that_start_together_all_get_partitions(open_kafka: Open) -> Non
             time.sleep(0.01)
         for member in members:
             member.close()
+
+
+def test_what_was_paused_when_a_partition_was_given_flows_again(open_kafka: Open) -> None:
+    """A member whose buffers are full fetches no further. When a rebalance empties them it must go on, also where it
+    keeps what it had (seen: a partition that stood still for as long as the group did not change)."""
+    log = open_kafka()
+    count = 3 * BUFFER_RECORDS
+    with log.transaction() as tx:
+        for n in range(count):
+            tx.send(Message(CHUNKS, f"feed-{n % 8}", b"x", {"n": str(n)}))
+    member = log.consumer("g", [CHUNKS])
+    first = one(member)
+    until = time.monotonic() + 20
+    while not member._client.paused() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert member._client.paused()
+    again = [TopicPartition(log._prefix + CHUNKS, place) for _, place in member.assignment()]
+    member._moves.on_partitions_assigned(again[:-1])  # as in a rebalance that lost and gave back all but one
+    got = {int(first.headers["n"])}
+    while len(got) < count and time.monotonic() < until:
+        got |= {int(r.headers["n"]) for r in member.poll(max_records=8, timeout_s=0.2)}
+    assert got == set(range(count))
 
 
 def test_the_state_of_a_feed_is_found_by_the_note_of_its_offset(open_kafka: Open) -> None:

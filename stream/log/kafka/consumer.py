@@ -101,7 +101,6 @@ class KafkaMember:
         self._joining = False
         self._held_back_since: float | None = None
         self._polled_at = 0.0
-        self._paused = False
         self._idle_since = time.monotonic()
         self.closed = False
         # There is no public way to have a rebalance wait; tests/log hold this to what it should do.
@@ -169,7 +168,6 @@ class KafkaMember:
                     self._let_go(place)
                     self._held[place] = _Held(member_id)
                     self._unplaced.add(place)
-                    self._paused = False
             # thrown out and joined anew meanwhile: what was given out before is void
             for place in [p for p, h in self._held.items() if h.member_id != member_id]:
                 self._let_go(place)
@@ -219,14 +217,16 @@ class KafkaMember:
         return records
 
     def _pause(self) -> None:
-        """Fetch no further while the buffers are full."""
+        """Fetch no more while the buffers are full. What is paused stays so through a rebalance; the client knows."""
         with self._changed:
             waiting = [len(r.value) for h in self._held.values() for r in h.buffer]
-            wanted = len(waiting) >= BUFFER_RECORDS or sum(waiting) >= BUFFER_BYTES
-            partitions = [self._partition(place) for place in self._held]
-        if wanted != self._paused and partitions:
-            (self._client.pause if wanted else self._client.resume)(*partitions)
-            self._paused = wanted
+            full = len(waiting) >= BUFFER_RECORDS or sum(waiting) >= BUFFER_BYTES
+            held = {self._partition(place) for place in self._held}
+        paused = held & self._client.paused()
+        if full and held - paused:
+            self._client.pause(*(held - paused))
+        elif not full and paused:
+            self._client.resume(*paused)
 
     def _rest(self) -> None:
         """Nothing came. Commit the position past the marks of transactions, so that the group's lag is 0 where
