@@ -30,6 +30,7 @@ from stream.events import Event, decode_message, encode_line
 from stream.frames import Frames
 from stream.log import ANNOTATIONS, CHUNKS, QUERIES, Log, Message
 from stream.log.sqlite import SqliteLog
+from stream.mended import SecondThoughts
 from stream.pipeline import Pipeline
 from stream.queries import QueryRequest, encode_request
 from stream.runtime import settle
@@ -205,8 +206,13 @@ def _run(
 def _write(log: Log, feed: str, out: Path, networks: lite.Lite, produced: Produced, tell: Tell) -> Summary:
     """The four results, from the log alone."""
 
-    def events() -> Iterator[Event]:
+    def said() -> Iterator[Event]:
         return (decode_message(dict(r.headers), r.value) for r in log.read(ANNOTATIONS, key=feed))
+
+    thoughts = SecondThoughts.of(said())
+
+    def events() -> Iterator[Event]:
+        return thoughts.mend(said())
 
     with _whole(out / "annotations.jsonl") as f:
         for record in log.read(ANNOTATIONS, key=feed):

@@ -70,8 +70,10 @@ class Sight(msgspec.Struct, frozen=True):
 class Traits(msgspec.Struct):
     """What was measured of an entity so far, as running averages; read by recognize and refer.
 
-    colours: part -> [12] shares of colour names. x, y, bottom, height: of the box, in shares of the frame.
-    speed: of the centre against the camera, in body heights a second. sights: how many frames were averaged.
+    colours: part -> [12] shares of colour names. x, y, bottom, height, width: of the box, in shares of the frame.
+    speed, vx, vy: of the centre against the camera, in body heights a second. growth: of the box, in shares of its
+    height a second. postures: word -> fit in [0, 1] of the last pose. frame: the frame's width / height. sights: how
+    many frames were averaged.
     """
 
     colours: dict[str, np.ndarray] = msgspec.field(default_factory=dict)
@@ -79,7 +81,13 @@ class Traits(msgspec.Struct):
     y: float = 0.5
     height: float = 0.0
     bottom: float = 0.0
+    width: float = 0.0
     speed: float = 0.0
+    vx: float = 0.0
+    vy: float = 0.0
+    growth: float = 0.0
+    postures: dict[str, float] = msgspec.field(default_factory=dict)
+    frame: float = 16 / 9
     sights: int = 0
 
 
@@ -121,6 +129,8 @@ class Entity(msgspec.Struct):
     """When a mask network last looked."""
     left_us: int = -1
     """When it was last seen before it came back; -1 where it was never away."""
+    born_us: int = -1
+    """When it first was seen, exits and re-entries apart."""
     asked_us: int = -1_000_000
     """When a second network was last asked."""
     traits: Traits = msgspec.field(default_factory=Traits)
@@ -128,6 +138,21 @@ class Entity(msgspec.Struct):
     @property
     def live(self) -> bool:
         return self.state in ("visible", "hidden")
+
+
+class Met(msgspec.Struct):
+    """Two entities of a kind that came together at `since_us`, and how they looked before.
+
+    apart, crossed: looks in a row in which they have been apart again, and in which each looked like the other.
+    """
+
+    a: int
+    b: int
+    look_a: Look
+    look_b: Look
+    since_us: int
+    apart: int = 0
+    crossed: int = 0
 
 
 class Gallery(msgspec.Struct):

@@ -127,6 +127,29 @@ class EntityReentered(Body, frozen=True, kw_only=True):
     similarity: float
 
 
+class EntityMerged(Body, frozen=True, kw_only=True):
+    """Two entities were one all along: what was said of `merged` is true of `entity`, which goes on alone."""
+
+    entity: int
+    merged: int
+    at_us: int
+    similarity: float
+    reason: Literal["one place", "same look"]
+    """Both were followed in one place, or one left before the other came and looked the same."""
+
+
+class EntitySplit(Body, frozen=True, kw_only=True):
+    """A mistake mended: two had changed names. What was followed as `entity` from `since_us` until now was `into`, and
+    the other way round; masks from now on are right."""
+
+    entity: int
+    into: int
+    at_us: int
+    since_us: int
+    margin: float
+    """How much more they look like each other than like themselves."""
+
+
 class EntityDescribed(Body, frozen=True, kw_only=True):
     """How a person would call the entity, from what was measured of it so far."""
 
@@ -251,6 +274,8 @@ TYPES: dict[str, type[Body]] = {
     "entity.appeared": EntityAppeared,
     "entity.exited": EntityExited,
     "entity.reentered": EntityReentered,
+    "entity.merged": EntityMerged,
+    "entity.split": EntitySplit,
     "entity.described": EntityDescribed,
     "query.bound": QueryBound,
     "query.unbound": QueryUnbound,

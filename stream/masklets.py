@@ -13,6 +13,7 @@ from engines.crops import F32
 from engines.reid import ReidNet
 from stream import look as looks
 from stream.associate import Associate
+from stream.doubles import SecondThoughts
 from stream.entity import RIGID, Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, ExitReason
 from stream.outline import Outliner
@@ -33,6 +34,7 @@ class Masklets:
         self._o = options or FollowOptions()
         self._redraw = Redraw(outliner, self._o)
         self._associate = Associate(outliner, self._redraw, self._o)
+        self._second_thoughts = SecondThoughts()
 
     def step(self, state: FollowState, view: View) -> list[Body]:
         """Follow every entity into this frame. Returns what changed: appeared, exited, re-entered."""
@@ -53,6 +55,8 @@ class Masklets:
         self._settle(state, view)
         events += self._promote(state, view)
         events += self._dismiss(state, view)
+        if view.detections is not None:
+            events += self._second_thoughts.step(state, view)
         return events
 
     def leave_all(self, state: FollowState, reason: ExitReason, scale: float) -> list[Body]:
@@ -168,7 +172,7 @@ class Masklets:
             if known is not None:
                 old, alike = known
                 e.id, e.category, e.expression, e.left_us = old.id, old.category, old.expression, old.seen_us
-                e.look, e.traits = looks.blend(old.look, e.look), old.traits
+                e.look, e.traits, e.born_us = looks.blend(old.look, e.look), old.traits, old.born_us
                 e.votes = {c: old.votes.get(c, 0) + e.votes.get(c, 0) for c in sorted({*old.votes, *e.votes})}
                 events.append(
                     EntityReentered(
@@ -177,7 +181,7 @@ class Masklets:
                     )
                 )  # fmt: skip
             else:
-                e.id = state.next_id
+                e.id, e.born_us = state.next_id, e.first_us
                 state.next_id += 1
                 events.append(
                     EntityAppeared(

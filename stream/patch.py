@@ -77,6 +77,12 @@ class Patch(msgspec.Struct, frozen=True):
         view[other[b - window[1] : d - window[1], a - window[0] : c - window[0]]] = 0
         return Patch(self.x0, self.y0, prob)
 
+    def joined(self, other: Patch) -> Patch:
+        """What either holds."""
+        windows = np.array([self.window, other.window])
+        x0, y0, x1, y1 = (int(v) for v in (*windows[:, :2].min(axis=0), *windows[:, 2:].max(axis=0)))
+        return Patch(x0, y0, np.maximum(self.on((x0, y0, x1, y1)), other.on((x0, y0, x1, y1))))
+
     def within(self, window: Window) -> Patch:
         """This patch inside the window only."""
         shared = intersect(self.window, window)

@@ -30,7 +30,9 @@ from stream.events import (
     EntityAppeared,
     EntityDescribed,
     EntityExited,
+    EntityMerged,
     EntityReentered,
+    EntitySplit,
     FeedEnded,
     FeedGap,
     FeedStarted,
@@ -190,8 +192,7 @@ class Pipeline:
         """Traits, descriptions, queries and actions; the slow thinking, done when the detector looked."""
         events, looked = list(changes), scan.found is not None
         for body in changes:
-            if isinstance(body, EntityExited):
-                events += self._transcribe.close(state.transcribe, body.entity)
+            events += self._let_go(state, body)
         live = [e for e in state.follow.entities if e.state == "visible" and e.patch is not None]
         for e in live:
             if not e.sights or e.sights[-1].pts_us != view.pts_us:
@@ -208,6 +209,19 @@ class Pipeline:
             known = {e.id for e in state.follow.entities} | {e.id for e in state.follow.gallery.dormant}
             events += refer.look(state.refer, everyone, known)
         return events
+
+    def _let_go(self, state: FeedState, body: Body) -> list[Body]:
+        """What of an entity's story ends with it, or was another's."""
+        match body:
+            case EntityExited():
+                return self._transcribe.close(state.transcribe, body.entity)
+            case EntityMerged():
+                refer.rename(state.refer, body.merged, body.entity)
+                return self._transcribe.close(state.transcribe, body.merged)
+            case EntitySplit():
+                ended = self._transcribe.close(state.transcribe, body.entity)
+                return ended + self._transcribe.close(state.transcribe, body.into)
+        return []
 
     def _describe(self, e: Entity, everyone: dict[int, tuple[str, Traits]]) -> list[Body]:
         """Say what to call an entity once it was seen a few times, and again when its words have changed."""

@@ -1,8 +1,9 @@
 """Referrer: binds queries to entities by evidence gathered through time, one entity per singular expression.
 
-Per (query, entity) each word that can be measured gives evidence in [0, 1] on every look; its running mean counts. An
-assignment (Hungarian) over all queries keeps one entity from answering two singular queries of a category, and a
-query whose best is not clearly better than the next is ambiguous, not guessed.
+Per (query, entity) each thing the query says is measured on every look (`evidence`) and kept as a running mean; what is
+fleeting (running, sitting) is held on to, so that who once ran goes on being the one who ran. An assignment (Hungarian)
+over the singular queries of a category keeps one entity from answering two of them, and a query whose best is not
+clearly better than the next is ambiguous, not guessed.
 """
 
 from __future__ import annotations
@@ -11,17 +12,24 @@ import msgspec
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from stream.colours import likeness
-from stream.entity import Traits, same_kind
+from stream.entity import Traits
 from stream.events import Body, QueryAmbiguous, QueryBound, QueryUnbound
-from stream.parse import Attribute, Expression, parse
+from stream.evidence import Present, clauses, fits, together
+from stream.parse import Expression, parse
 from stream.region import Polygon, inside
 
 LEAST = 0.45
 """Evidence under which an entity does not answer a query."""
 MARGIN = 0.08
+"""Lead over the next best that a binding wants; each time a query has changed hands it wants `STAY` more."""
+STAY = 0.05
 PATIENCE = 3
 """Looks in a row that must agree before something is said, so that one bad look says nothing."""
+MEMORY = 10
+"""Looks that a running mean goes over."""
+RISE, FALL = 1 / 3, 1 / 60
+"""How fast a fleeting thing is believed when it shows, and let go of when it does not: shares of the way, a look."""
+UNMEASURED = -1.0
 
 
 class Query(msgspec.Struct):
@@ -30,7 +38,12 @@ class Query(msgspec.Struct):
     id: str
     text: str
     evidence: dict[int, float] = msgspec.field(default_factory=dict)
+    """By entity: how well it fits, in [0, 1]; who is of another category is missing."""
+    fits: dict[int, list[float]] = msgspec.field(default_factory=dict)
+    """By entity: the same of each clause, `UNMEASURED` where nothing could be seen of it yet."""
     looks: dict[int, int] = msgspec.field(default_factory=dict)
+    rebound: int = 0
+    """How often it has changed hands."""
     said: list[int] = msgspec.field(default_factory=list)
     said_kind: str = ""
     wish: list[int] = msgspec.field(default_factory=list)
@@ -57,23 +70,52 @@ def remove(state: ReferState, query: str, reason: str = "removed") -> list[Body]
     return [QueryUnbound(query=q.id, text=q.text, entities=_held(q), reason=reason) for q in gone]
 
 
-def look(state: ReferState, present: dict[int, tuple[str, Traits]], known: set[int]) -> list[Body]:
-    """One look at the entities in sight (id -> category and traits). `known`: all that may still come back."""
+def rename(state: ReferState, gone: int, kept: int) -> None:
+    """Two entities were one: what answered as `gone` answers as `kept`."""
     for q in state.queries:
-        expression = parse(q.text)
-        for i, (category, traits) in present.items():
-            if q.roi and not _within(q.roi, traits):
-                q.evidence.pop(i, None)
-                q.looks.pop(i, None)
-                continue
-            now = evidence(expression, category, traits, [t for c, t in present.values() if same_kind(c, category)])
-            n = q.looks.get(i, 0) + 1
-            q.looks[i] = n
-            old = q.evidence.get(i, now)
-            q.evidence[i] = old + (now - old) / min(n, 10)
+        for of in (q.evidence, q.fits, q.looks):
+            if gone in of and kept not in of:
+                of[kept] = of[gone]
+        _drop(q, gone)
+        q.said = sorted({kept if i == gone else i for i in q.said})
+        q.wish = sorted({kept if i == gone else i for i in q.wish})
+
+
+def look(state: ReferState, present: Present, known: set[int]) -> list[Body]:
+    """One look at the entities in sight. `known`: all that may still come back."""
+    for q in state.queries:
+        for i in present:
+            if q.roi and not _within(q.roi, present[i][1]):
+                _drop(q, i)
+            else:
+                _weigh(q, i, present)
         for i in [i for i in q.evidence if i not in known]:
-            del q.evidence[i], q.looks[i]
+            _drop(q, i)
     return _decide(state)
+
+
+def _weigh(q: Query, i: int, present: Present) -> None:
+    """Take what this look says of an entity into the query's evidence."""
+    expression = parse(q.text)
+    now = fits(expression, i, present)
+    if now is None:
+        _drop(q, i)
+        return
+    n = q.looks[i] = q.looks.get(i, 0) + 1
+    held = q.fits.setdefault(i, [UNMEASURED] * len(now))
+    for k, (fit, (_, fleeting)) in enumerate(zip(now, clauses(expression), strict=True)):
+        if fit is None:
+            continue
+        step = 1 / min(n, MEMORY)
+        if fleeting:
+            step = RISE if fit > held[k] else FALL
+        held[k] = fit if held[k] == UNMEASURED else held[k] + step * (fit - held[k])
+    q.evidence[i] = together(expression, [None if f == UNMEASURED else f for f in held])
+
+
+def _drop(q: Query, i: int) -> None:
+    for kept in (q.evidence, q.fits, q.looks):
+        kept.pop(i, None)
 
 
 def _within(roi: Polygon, traits: Traits) -> bool:
@@ -81,84 +123,72 @@ def _within(roi: Polygon, traits: Traits) -> bool:
     return inside(roi, traits.x, traits.y) or inside(roi, traits.x, min(1.0, traits.bottom))
 
 
-def evidence(expression: Expression, category: str, traits: Traits, peers: list[Traits]) -> float:
-    """How well an entity fits an expression now, in [0, 1]; 0 for another category. peers: its kind in sight."""
-    if expression.category != "object" and not same_kind(expression.category, category):
-        return 0.0
-    if not expression.attributes:
-        return 0.6 if expression.gendered else 0.8
-    fits = [_fit(a, traits, peers) for a in expression.attributes]
-    return float(np.prod(fits) ** (1 / len(fits)))
-
-
-def _fit(a: Attribute, traits: Traits, peers: list[Traits]) -> float:
-    if a.kind == "colour":
-        shares = traits.colours.get(a.part, traits.colours.get("whole"))
-        return likeness(shares, a.value) if shares is not None else 0.3
-    if a.kind == "place":
-        return _place(a.value, traits, peers)
-    if a.kind == "size":
-        rank = _rank(traits.height, [p.height for p in peers])
-        return rank if a.value == "large" else 1 - rank
-    moving = min(1.0, traits.speed / 0.35)
-    return max(0.05, moving if a.value == "moving" else 1 - moving)
-
-
-def _place(value: str, traits: Traits, peers: list[Traits]) -> float:
-    if value in ("left", "right"):
-        absolute = (
-            float(np.clip((0.7 - traits.x) / 0.4, 0.02, 1))
-            if value == "left"
-            else float(np.clip((traits.x - 0.3) / 0.4, 0.02, 1))
-        )
-        rank = _rank(traits.x, [p.x for p in peers])
-        return 0.5 * absolute + 0.5 * (rank if value == "right" else 1 - rank)
-    if value == "middle":
-        return float(np.clip(1 - abs(traits.x - 0.5) / 0.35, 0.02, 1))
-    if value in ("near", "bottom"):
-        return max(0.05, _rank(traits.bottom, [p.bottom for p in peers]))
-    return max(0.05, 1 - _rank(traits.bottom, [p.bottom for p in peers]))
-
-
-def _rank(value: float, values: list[float]) -> float:
-    """0 for the least of its kind, 1 for the greatest, 0.5 alone."""
-    low, high = min(values), max(values)
-    return 0.5 if high - low < 1e-6 else (value - low) / (high - low)
-
-
 def _decide(state: ReferState) -> list[Body]:
+    held = _assign(state.queries)
     events: list[Body] = []
-    ids = sorted({i for q in state.queries for i in q.evidence})
-    single = [q for q in state.queries if not parse(q.text).plural]
-    taken: dict[str, int] = {}
-    if ids and single:
-        cost = np.array([[1 - q.evidence.get(i, 0.0) for i in ids] for q in single])
-        for r, c in zip(*linear_sum_assignment(cost), strict=True):
-            taken[single[r].id] = ids[c]
-    firm = {q.id: q.evidence.get(taken[q.id], 0.0) for q in single if q.id in taken}
     for q in state.queries:
-        fits = sorted(((s, i) for i, s in q.evidence.items() if s >= LEAST), key=lambda t: (-t[0], t[1]))
-        kind, entities, margin = "", [i for _, i in fits], 1.0
-        if fits and parse(q.text).plural:
-            kind = "bound"
-        elif fits:
-            mine = taken.get(q.id, fits[0][1])
-            score = q.evidence.get(mine, 0.0)
-            # Against those another query does not hold more firmly.
-            held = {
-                i
-                for other, i in taken.items()
-                if other != q.id and firm.get(other, 0.0) >= q.evidence.get(i, 0.0) + MARGIN
-            }
-            rest = [s for s, i in fits if i != mine and i not in held]
-            margin = score - max(rest, default=0.0) if rest else score
-            kind = "bound" if score >= LEAST and (not rest or margin >= MARGIN) else "ambiguous"
-            entities = [mine] if kind == "bound" else entities
-        events += _say(q, kind, entities, fits, margin)
+        ranked = sorted(((s, i) for i, s in q.evidence.items() if s >= LEAST), key=lambda t: (-t[0], t[1]))
+        expression = parse(q.text)
+        if expression.plural:
+            kind, entities, margin = _several(expression, ranked)
+        else:
+            kind, entities, margin = _one(q, ranked, held)
+        events += _say(q, kind, entities, ranked, margin)
     return events
 
 
-def _say(q: Query, kind: str, entities: list[int], fits: list[tuple[float, int]], margin: float) -> list[Body]:
+def _assign(queries: list[Query]) -> dict[str, tuple[int, float]]:
+    """Query -> entity and evidence for the singular queries, no entity twice among those of one category."""
+    taken: dict[str, int] = {}
+    single = [(parse(q.text).category, q) for q in queries if not parse(q.text).plural and q.evidence]
+    for category in sorted({c for c, _ in single}):
+        some = [q for c, q in single if c == category]
+        ids = sorted({i for q in some for i in q.evidence})
+        cost = np.array([[1 - q.evidence.get(i, 0.0) for i in ids] for q in some])
+        for r, c in zip(*linear_sum_assignment(cost), strict=True):
+            taken[some[r].id] = ids[c]
+    firm = {q.id: q.evidence.get(taken[q.id], 0.0) for _, q in single if q.id in taken}
+    return {q: (i, firm[q]) for q, i in taken.items() if firm[q] >= LEAST}
+
+
+def _one(q: Query, ranked: list[tuple[float, int]], held: dict[str, tuple[int, float]]) -> tuple[str, list[int], float]:
+    """What a singular query answers: (kind, entities, margin)."""
+    if not ranked:
+        return "", [], 0.0
+    mine = held[q.id][0] if q.id in held else None
+    if mine is None:  # who fits is another query's, which fits better
+        return "ambiguous", [i for _, i in ranked], 0.0
+    score = q.evidence[mine]
+    # against those that no other query holds more firmly
+    rest = [
+        s
+        for s, i in ranked
+        if i != mine and not any(at == i and firm >= s + MARGIN for other, (at, firm) in held.items() if other != q.id)
+    ]
+    margin = score - max(rest, default=0.0)
+    moves = q.said_kind == "bound" and q.said != [mine]
+    wanted = MARGIN + STAY * q.rebound if moves else MARGIN
+    if not rest or margin >= wanted:
+        return "bound", [mine], margin
+    if moves and margin >= MARGIN:
+        return "bound", q.said, 0.0  # not clear enough to change hands once more
+    return "ambiguous", [i for _, i in ranked], margin
+
+
+def _several(expression: Expression, ranked: list[tuple[float, int]]) -> tuple[str, list[int], float]:
+    """What a plural answers: all that fit, or as many as it says; ambiguous where more fit about as well."""
+    n = expression.count
+    if not ranked:
+        return "", [], 0.0
+    if not n or len(ranked) <= n:
+        return "bound", [i for _, i in ranked], ranked[-1][0]
+    margin = ranked[n - 1][0] - ranked[n][0]
+    return ("bound", [i for _, i in ranked[:n]], margin) if margin >= MARGIN else (
+        "ambiguous", [i for _, i in ranked], margin,
+    )  # fmt: skip
+
+
+def _say(q: Query, kind: str, entities: list[int], ranked: list[tuple[float, int]], margin: float) -> list[Body]:
     """The event that tells a change, once it has held for a few looks."""
     wish = sorted(entities)
     q.wish_count = q.wish_count + 1 if (wish, kind) == (q.wish, q.wish_kind) else 1
@@ -169,16 +199,17 @@ def _say(q: Query, kind: str, entities: list[int], fits: list[tuple[float, int]]
         return _left(q)
     events: list[Body] = []
     if q.said_kind == "bound" and not set(q.said) <= set(wish):
+        q.rebound += 1
         events.append(QueryUnbound(query=q.id, text=q.text, entities=q.said, reason="another fits better"))
     q.said, q.said_kind = wish, kind
-    score = round(max((s for s, i in fits if i in wish), default=0.0), 3)
-    cues = _cues(q.text)
+    score = round(max((s for s, i in ranked if i in wish), default=0.0), 3)
+    cues = _cues(q, wish[0])
     if kind == "bound":
         events.append(
             QueryBound(query=q.id, text=q.text, entities=wish, score=score, margin=round(margin, 3), cues=cues)
         )
     else:
-        order = [i for _, i in fits]
+        order = [i for _, i in ranked]
         events.append(
             QueryAmbiguous(query=q.id, text=q.text, entities=order, score=score, margin=round(margin, 3), cues=cues)
         )
@@ -199,10 +230,10 @@ def _held(q: Query) -> list[int]:
     return q.said if q.said_kind == "bound" else []
 
 
-def _cues(text: str) -> list[str]:
-    """What the decision rests on."""
-    e = parse(text)
-    return [
-        f"category {e.category}",
-        *(f"{a.kind} {a.value}" + (f" ({a.part})" if a.part != "whole" else "") for a in e.attributes),
-    ]
+def _cues(q: Query, entity: int) -> list[str]:
+    """What the decision rests on: each thing said, with how well the (first) entity fits it."""
+    expression = parse(q.text)
+    told = [f"category {expression.category}"]
+    for (name, _), fit in zip(clauses(expression), q.fits.get(entity, []), strict=False):
+        told.append(f"{name}: not measured" if fit == UNMEASURED else f"{name}: {fit:.2f}")
+    return told

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from engines.crops import F32, U8
-from stream import colours
+from stream import colours, posture
 from stream.entity import Entity, Traits
+
+GROWTH_US = 800_000
 
 
 def observe(traits: Traits, e: Entity, rgb: U8, landmarks: F32 | None) -> None:
@@ -23,6 +25,12 @@ def observe(traits: Traits, e: Entity, rgb: U8, landmarks: F32 | None) -> None:
     traits.bottom += fast * (y1 / h - traits.bottom)
     traits.height += k * (high / h - traits.height)
     traits.speed += fast * (float(np.hypot(*e.velocity)) / high - traits.speed)
+    traits.width += k * ((x1 - x0) / w - traits.width)
+    traits.vx += fast * (e.velocity[0] / high - traits.vx)
+    traits.vy += fast * (e.velocity[1] / high - traits.vy)
+    traits.growth += fast * (_growth(e) - traits.growth)
+    traits.frame = w / h
+    traits.postures = posture.fits(landmarks) or traits.postures
     whole = e.patch.area > 0.5 * e.reference_area
     if whole or not traits.colours:
         seen = colours.parts(rgb, e.patch, landmarks)
@@ -30,6 +38,15 @@ def observe(traits: Traits, e: Entity, rgb: U8, landmarks: F32 | None) -> None:
             old = traits.colours.get(part)
             traits.colours[part] = shares if old is None else (old + np.float32(k) * (shares - old)).astype(np.float32)
     traits.sights += 1
+
+
+def _growth(e: Entity) -> float:
+    """Of its box's height, in shares a second, over its last sights; 0 where they are too few."""
+    recent = [s for s in e.sights if e.sights[-1].pts_us - s.pts_us <= GROWTH_US]
+    if len(recent) < 3 or recent[-1].pts_us - recent[0].pts_us < GROWTH_US // 2:
+        return 0.0
+    seconds = (recent[-1].pts_us - recent[0].pts_us) / 1e6
+    return (recent[-1].h / max(1.0, recent[0].h) - 1) / seconds
 
 
 def main_colour(traits: Traits, part: str, *, least: float = 0.3) -> str | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from engines.crops import F32, U8
 from engines.detections import Detections
-from stream.entity import Entity, Gallery
+from stream.entity import Entity, Gallery, Met
 from stream.events import MaskletFrame
 from stream.flow import Flow
 from stream.patch import Patch
@@ -48,6 +48,9 @@ class FollowState(msgspec.Struct):
     """When something that only moves was last cut out, to see whether it can be followed."""
     credit: int = 0
     """Budget that former frames left over."""
+    met: list[Met] = msgspec.field(default_factory=list)
+    doubles: dict[str, int] = msgspec.field(default_factory=dict)
+    """Pairs "older younger" that seem to be one, and for how many looks in a row."""
     first_patches: dict[int, Patch] = msgspec.field(default_factory=dict)
     """The first mask of each tentative entity, from which a confirmed one is followed back."""
     frames: dict[int, list[MaskletFrame]] = msgspec.field(default_factory=dict)

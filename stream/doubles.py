@@ -1,0 +1,179 @@
+"""Second thoughts on identity: two names for one thing become one, and two things that changed names get them back.
+
+- **Doubles in sight**: two entities of a kind in one place, of which the detector finds one only. The younger goes.
+- **Doubles in time**: somebody in sight who looks very much like one who left before it first came. It was he.
+- **Switches**: two of a kind that met and parted. Who they were is remembered from before; when each then looks more
+  like the other was, look after look, they change names back.
+
+Each wants a clear lead, for some looks in a row: a wrong second thought is worse than none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream import look as looks
+from stream.entity import Entity, Met, same_kind
+from stream.events import Body, EntityMerged, EntitySplit
+from stream.view import FollowState, View
+
+MEETINGS = 64
+"""Most meetings remembered at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondThoughts:
+    """`step` after every look of the detector.
+
+    inside: share of the smaller box in the other from which two may be one. again: similarity that makes somebody in
+    sight one who left, margin: lead over the next, embed: least cosine of people's re-identification vectors. crossed:
+    how much more alike two must be the wrong way round. patience: looks in a row that must agree.
+    """
+
+    inside: float = 0.75
+    again: float = 0.93
+    margin: float = 0.06
+    embed: float = 0.7
+    crossed: float = 0.12
+    patience: int = 4
+
+    def step(self, state: FollowState, view: View) -> list[Body]:
+        """Merges and splits that this look has made certain."""
+        return [*self._in_sight(state, view), *self._in_time(state, view), *self._switches(state, view)]
+
+    def _in_sight(self, state: FollowState, view: View) -> list[Body]:
+        events: list[Body] = []
+        live = [e for e in state.entities if e.live]
+        pairs: dict[str, int] = {}
+        for a, b in _pairs(live):
+            old, young = (a, b) if a.born_us <= b.born_us else (b, a)
+            if _inside(a, b) < self.inside or min(a.misses, b.misses) > 0 or max(a.misses, b.misses) < 2:
+                continue
+            if looks.similarity(a.look, b.look) < 0.6:
+                continue
+            key = f"{old.id} {young.id}"
+            pairs[key] = state.doubles.get(key, 0) + 1
+            if pairs[key] >= self.patience and young in state.entities and old in state.entities:
+                alike = looks.similarity(a.look, b.look)
+                found = a if a.misses == 0 else b
+                both = [e.patch for e in (old, young) if e.patch is not None]
+                old.patch = both[0].joined(both[-1]) if both else None
+                old.box, old.misses = found.box.copy(), 0
+                state.entities = [e for e in state.entities if e is not young]
+                events.append(_merge(state, old.id, young.id, view.pts_us, alike, "one place"))
+        state.doubles = pairs
+        return events
+
+    def _in_time(self, state: FollowState, view: View) -> list[Body]:
+        events: list[Body] = []
+        for e in state.entities:
+            if e.state != "visible" or e.look is None or e.look.count < 4 or e.looked_us != view.pts_us:
+                continue
+            scored = []
+            for known in state.gallery.dormant:
+                if same_kind(known.category, e.category) and known.look is not None and known.look.count >= 2:
+                    scored.append((looks.similarity(known.look, e.look), -known.id, known))
+            scored.sort(key=lambda s: s[:2], reverse=True)
+            if not scored or scored[0][0] < self.again or scored[0][2].seen_us >= e.born_us:
+                continue
+            alike, _, known = scored[0]
+            others = [s for s, _, _ in scored[1:]]
+            others += [looks.similarity(known.look, o.look) for o in state.entities
+                       if o is not e and o.live and same_kind(o.category, e.category)]  # fmt: skip
+            if others and alike - max(others) < self.margin:
+                continue
+            if e.category == "person" and not self._same_person(known, e):
+                continue
+            gone, kept = e.id, known.id
+            state.gallery.dormant = [k for k in state.gallery.dormant if k is not known]
+            e.id, e.born_us, e.look = kept, known.born_us, looks.blend(known.look, e.look)
+            events.append(_merge(state, kept, gone, view.pts_us, alike, "same look"))
+        return events
+
+    def _same_person(self, a: Entity, b: Entity) -> bool:
+        if a.look is None or b.look is None or not len(a.look.embed) or not len(b.look.embed):
+            return False
+        return float(a.look.embed @ b.look.embed) >= self.embed
+
+    def _switches(self, state: FollowState, view: View) -> list[Body]:
+        events: list[Body] = []
+        by_id = {e.id: e for e in state.entities if e.live}
+        for a, b in _pairs(list(by_id.values())):
+            known = any({m.a, m.b} == {a.id, b.id} for m in state.met)
+            if not known and _inside(a, b) > 0.1 and a.look is not None and b.look is not None:
+                state.met.append(Met(a.id, b.id, a.look, b.look, view.pts_us))
+        kept: list[Met] = []
+        for m in state.met[-MEETINGS:]:
+            if m.a not in by_id or m.b not in by_id:
+                continue
+            a, b = by_id[m.a], by_id[m.b]
+            if _inside(a, b) > 0.1:
+                m.apart = m.crossed = 0
+                kept.append(m)
+                continue
+            m.apart += 1
+            lead = self._crossed(a, b, m, view)
+            m.crossed = m.crossed + 1 if lead > self.crossed else 0
+            if m.crossed >= self.patience:
+                events += _swap(state, a, b, m, view.pts_us, lead)
+            elif m.apart < 3 * self.patience:
+                kept.append(m)
+        state.met = kept
+        return events
+
+    def _crossed(self, a: Entity, b: Entity, m: Met, view: View) -> float:
+        """How much more alike they are to who the other was, mean of both; 0 where it cannot be seen."""
+        if a.patch is None or b.patch is None:
+            return 0.0
+        if min(e.patch.area / max(1.0, e.reference_area) for e in (a, b) if e.patch is not None) < 0.6:
+            return 0.0
+        now = [looks.measure(view.rgb, e.patch, None) for e in (a, b) if e.patch is not None]
+        before = [looks.colours_only(m.look_a), looks.colours_only(m.look_b)]
+        if None in now:
+            return 0.0
+        straight = [looks.similarity(n, k) for n, k in zip(now, before, strict=True)]
+        across = [looks.similarity(n, k) for n, k in zip(now, reversed(before), strict=True)]
+        gains = [x - s for x, s in zip(across, straight, strict=True)]
+        return float(np.mean(gains)) if min(gains) > 0 else 0.0
+
+
+def _pairs(entities: list[Entity]) -> list[tuple[Entity, Entity]]:
+    return [(a, b) for i, a in enumerate(entities) for b in entities[i + 1 :] if same_kind(a.category, b.category)]
+
+
+def _inside(a: Entity, b: Entity) -> float:
+    """Share of the smaller box that lies in the other, in [0, 1]."""
+    low, high = np.maximum(a.box[:2], b.box[:2]), np.minimum(a.box[2:], b.box[2:])
+    smaller = min(float(np.prod(e.box[2:] - e.box[:2])) for e in (a, b))
+    return float(np.prod(np.clip(high - low, 0, None))) / max(1.0, smaller)
+
+
+def _merge(state: FollowState, kept: int, gone: int, at_us: int, alike: float, reason: str) -> EntityMerged:
+    """The masks that were not sent yet go with it; where both have one in a frame the larger stays."""
+    frames = {f.pts_us: f for f in state.frames.pop(gone, [])}
+    for f in state.frames.get(kept, []):
+        if f.pts_us not in frames or f.area >= frames[f.pts_us].area:
+            frames[f.pts_us] = f
+    if frames:
+        state.frames[kept] = [frames[t] for t in sorted(frames)]
+    return EntityMerged(entity=kept, merged=gone, at_us=at_us, similarity=round(alike, 3), reason=reason)
+
+
+def _swap(state: FollowState, a: Entity, b: Entity, m: Met, at_us: int, lead: float) -> list[Body]:
+    """They change names, and with the name goes all that was known of who bore it before they met."""
+    for name in ("id", "category", "born_us", "traits", "votes", "expression", "left_us"):
+        mine, other = getattr(a, name), getattr(b, name)
+        setattr(a, name, other)
+        setattr(b, name, mine)
+    a.look, b.look = m.look_b, m.look_a  # from before they met: since then each was measured as the other
+    parts = {}
+    for mine, other in ((m.a, m.b), (m.b, m.a)):
+        before = [f for f in state.frames.get(mine, []) if f.pts_us < m.since_us]
+        parts[mine] = before + [f for f in state.frames.get(other, []) if f.pts_us >= m.since_us]
+    for entity, frames in parts.items():
+        state.frames.pop(entity, None)
+        if frames:
+            state.frames[entity] = frames
+    return [EntitySplit(entity=m.a, into=m.b, at_us=at_us, since_us=m.since_us, margin=round(lead, 3))]

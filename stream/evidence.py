@@ -1,0 +1,259 @@
+"""How well an entity fits what an expression says, look by look: each thing said is measured by itself.
+
+A thing that nothing here can measure (a hat, a cup in the hand, man or woman) is `None`: it speaks neither for nor
+against. What is measured of an entity is in its `Traits`; ranks and relations are among all that are in sight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from stream.colours import likeness
+from stream.entity import Traits, same_kind
+from stream.parse import Attribute, Expression, Order, Relation
+
+Present = Mapping[int, tuple[str, Traits]]
+"""Who is in sight: id -> category and traits."""
+LEAST_FIT = 0.02
+"""No single word rules an entity out for good."""
+_FLEETING = frozenset({"motion", "direction", "speed", "pose", "action"})
+_CHILD, _GROWN = 0.72, 0.88
+"""Height against the tallest in sight under which a person is taken for a child, and above which for a grown-up."""
+_NOUN_LEAST = 0.35
+"""Who is called a man may be a small one: less is said by a noun than by an adjective."""
+_CHILDREN = frozenset("girl boy child kid baby toddler".split())
+_GROWN_UPS = frozenset("man woman lady gentleman adult".split())
+_SIDES = {"left": ("x", -1), "right": ("x", 1), "top": ("y", -1), "bottom": ("y", 1), "near": ("bottom", 1),
+          "far": ("bottom", -1), "large": ("height", 1), "tall": ("height", 1), "small": ("height", -1),
+          "short": ("height", -1), "fast": ("speed", 1), "slow": ("speed", -1)}  # fmt: skip
+"""Along which trait an order runs, and from which end it counts."""
+
+
+def clauses(expression: Expression) -> tuple[tuple[str, bool], ...]:
+    """The things an expression says beside its category, as words for an event, and whether each is fleeting: what
+    was once seen to be so (running) stays said of who did it. `fits` answers in this order."""
+    return tuple((_name(c), _fleeting(c)) for c in _clauses(expression))
+
+
+def fits(expression: Expression, me: int, present: Present) -> list[float | None] | None:
+    """The fit in [0, 1] of each clause for entity `me` now, None for one that cannot be measured; None in all where it
+    is of another category."""
+    category, _ = present[me]
+    if expression.category != "object" and not same_kind(expression.category, category):
+        return None
+    return [_fit(c, me, present) for c in _clauses(expression)]
+
+
+def together(expression: Expression, found: list[float | None]) -> float:
+    """One number in [0, 1] of a clause's fits: their geometric mean. Where nothing could be measured the category alone
+    speaks, and less of it where more was said."""
+    known = [max(LEAST_FIT, f) for f in found if f is not None]
+    if known:
+        return float(np.exp(np.mean(np.log(known))))
+    return 0.6 if expression.gendered or found else 0.8
+
+
+Clause = Attribute | Relation | Order | str
+"""A string is what the noun alone says of its age: `child` or `grown-up`."""
+
+
+def _clauses(expression: Expression) -> Iterator[Clause]:
+    yield from expression.attributes
+    if expression.order is not None:
+        yield expression.order
+    yield from expression.relations
+    if expression.noun in _CHILDREN or expression.noun in _GROWN_UPS:
+        yield "child" if expression.noun in _CHILDREN else "grown-up"
+
+
+def _name(clause: Clause) -> str:
+    if isinstance(clause, str):
+        return clause
+    if isinstance(clause, Order):
+        return f"order {clause.n} {clause.side}".rstrip(" -")
+    no = "not " if clause.negated else ""
+    if isinstance(clause, Relation):
+        return f"{no}{clause.kind} {clause.target.noun}"
+    return f"{no}{clause.kind} {clause.value}" + (f" ({clause.part})" if clause.part != "whole" else "")
+
+
+def _fleeting(clause: Clause) -> bool:
+    return isinstance(clause, Attribute) and clause.kind in _FLEETING and not clause.negated and clause.value != "still"
+
+
+def _fit(clause: Clause, me: int, present: Present) -> float | None:
+    if isinstance(clause, str):
+        found = _age(clause == "child", me, present)
+        return None if found is None else max(_NOUN_LEAST, found)
+    if isinstance(clause, Order):
+        return _order(clause, me, present)
+    found = _relation(clause, me, present) if isinstance(clause, Relation) else _attribute(clause, me, present)
+    return 1 - found if found is not None and clause.negated else found
+
+
+def _peers(me: int, present: Present) -> list[Traits]:
+    category = present[me][0]
+    return [t for c, t in present.values() if same_kind(c, category)]
+
+
+def _attribute(a: Attribute, me: int, present: Present) -> float | None:
+    traits, peers = present[me][1], _peers(me, present)
+    if a.kind == "colour":
+        shares = traits.colours.get(a.part)
+        if shares is None and a.part in ("top", "bottom", "head"):
+            shares = traits.colours.get("whole")
+        return likeness(shares, a.value) if shares is not None and len(shares) else None
+    if a.kind == "place":
+        return _place(a.value, traits, peers)
+    if a.kind == "size":
+        rank = _rank(traits.height, [p.height for p in peers])
+        return rank if a.value == "large" else 1 - rank
+    if a.kind == "age":
+        return _age(a.value == "young", me, present)
+    if a.kind == "motion":
+        return _motion(a.value, traits)
+    if a.kind == "direction":
+        return _direction(a.value, traits)
+    if a.kind == "speed":
+        rank = _rank(traits.speed, [p.speed for p in peers])
+        return rank if a.value == "fast" else 1 - rank
+    if a.kind == "pose":
+        return traits.postures.get(a.value)
+    return None
+
+
+def _motion(value: str, traits: Traits) -> float | None:
+    moving = min(1.0, traits.speed / 0.35)
+    if value in ("moving", "still"):
+        return max(0.05, moving if value == "moving" else 1 - moving)
+    return None
+
+
+def _direction(value: str, traits: Traits) -> float | None:
+    """Way gone against the camera, in body heights a second; nearness by growth."""
+    along = {"left": -traits.vx, "right": traits.vx, "up": -traits.vy, "down": traits.vy,
+             "towards": 1.2 * traits.growth, "away": -1.2 * traits.growth}.get(value)  # fmt: skip
+    return None if along is None else float(np.clip(along / 0.25, 0.05, 1))
+
+
+def _place(value: str, traits: Traits, peers: list[Traits]) -> float | None:
+    if value in ("left", "right"):
+        from_edge = 0.7 - traits.x if value == "left" else traits.x - 0.3
+        rank = _rank(traits.x, [p.x for p in peers])
+        return 0.5 * float(np.clip(from_edge / 0.4, 0.02, 1)) + 0.5 * (rank if value == "right" else 1 - rank)
+    if value == "middle":
+        return float(np.clip(1 - abs(traits.x - 0.5) / 0.35, 0.02, 1))
+    if value in ("near", "bottom"):
+        return max(0.05, _rank(traits.bottom, [p.bottom for p in peers]))
+    if value in ("far", "top"):
+        return max(0.05, 1 - _rank(traits.bottom, [p.bottom for p in peers]))
+    return None
+
+
+def _rank(value: float, values: list[float]) -> float:
+    """0 for the least of its kind, 1 for the greatest, 0.5 alone."""
+    low, high = min(values), max(values)
+    return 0.5 if high - low < 1e-6 else (value - low) / (high - low)
+
+
+def _order(order: Order, me: int, present: Present) -> float | None:
+    """Whether it is the n-th of its kind in sight, from that side."""
+    if order.side not in _SIDES:
+        return None
+    trait, sign = _SIDES[order.side]
+    mine = sign * float(getattr(present[me][1], trait))
+    values = sorted((sign * float(getattr(t, trait)) for t in _peers(me, present)), reverse=True)
+    n = order.n if order.n > 0 else len(values) + 1 + order.n
+    return 1.0 if values.index(mine) + 1 == n else 0.05
+
+
+def _age(child: bool, me: int, present: Present) -> float | None:
+    """By height among the people in sight; None where all are about as tall, or stand at different distances."""
+    traits, peers = present[me][1], _peers(me, present)
+    tallest = max(peers, key=lambda p: p.height)
+    if tallest.height <= 0 or min(p.height for p in peers) > _CHILD * tallest.height:
+        return None
+    if abs(traits.bottom - tallest.bottom) > 0.35 * tallest.height:
+        return None
+    small = float(np.clip((_GROWN - traits.height / tallest.height) / (_GROWN - _CHILD), 0.05, 0.95))
+    return small if child else 1 - small
+
+
+def _relation(r: Relation, me: int, present: Present) -> float | None:
+    """The best of those it may be related to; None where nothing in sight is of the target's category, or the relation
+    is none that boxes show."""
+    shows = _SHOWN.get(r.kind)
+    if shows is None:
+        return None
+    a = present[me][1]
+    best: float | None = None
+    for other, (_, b) in present.items():
+        if other == me:
+            continue
+        found = fits(_plain(r.target), other, present)
+        if found is None:
+            continue
+        fit = together(r.target, found) * shows(a, b)
+        best = fit if best is None else max(best, fit)
+    return best
+
+
+def _plain(target: Expression) -> Expression:
+    """A target without relations of its own: one step is enough, and ends."""
+    return target if not target.relations else Expression(
+        target.text, target.noun, target.category, target.attributes, target.gendered
+    )  # fmt: skip
+
+
+def _gap(a: Traits, b: Traits) -> float:
+    """Between two boxes along x, in heights of the taller; below 0 where they overlap."""
+    return a.frame * (abs(a.x - b.x) - (a.width + b.width) / 2) / _tall(a, b)
+
+
+def _tall(a: Traits, b: Traits) -> float:
+    return max(a.height, b.height, 1e-3)
+
+
+def _beside(a: Traits, b: Traits) -> float:
+    return float(np.clip(1 - _gap(a, b) / 0.8, 0.05, 1))
+
+
+def _touching(a: Traits, b: Traits) -> float:
+    apart = max(_gap(a, b), (abs(a.y - b.y) - (a.height + b.height) / 2) / _tall(a, b))
+    return float(np.clip(1 - apart / 0.25, 0.05, 1))
+
+
+def _left(a: Traits, b: Traits) -> float:
+    return float(np.clip(0.5 + a.frame * (b.x - a.x) / _tall(a, b) * 1.5, 0.05, 1))
+
+
+def _nearer(a: Traits, b: Traits) -> float:
+    """Whether `a` stands nearer than `b`, and in its way."""
+    lower = float(np.clip(0.5 + (a.bottom - b.bottom) / _tall(a, b) * 4, 0.05, 1))
+    return lower * float(np.clip(1 - _gap(a, b) / 0.8, 0.3, 1))
+
+
+def _over(a: Traits, b: Traits) -> float:
+    return float(np.clip(0.5 + (b.bottom - a.bottom) / _tall(a, b) * 2, 0.05, 1))
+
+
+def _follows(a: Traits, b: Traits) -> float:
+    """The same way, and behind."""
+    same = a.vx * b.vx
+    if same <= 0:
+        return 0.1
+    return float(np.clip(0.5 + a.frame * (b.x - a.x) * np.sign(a.vx) / _tall(a, b), 0.05, 1))
+
+
+_SHOWN = {
+    "next-to": _beside, "nearest-to": _beside, "touching": _touching, "with": _touching, "holding": _touching,
+    "led-by": _beside, "left-of": _left, "right-of": lambda a, b: _left(b, a), "in-front-of": _nearer,
+    "behind": lambda a, b: _nearer(b, a), "riding": lambda a, b: _touching(a, b) * _over(a, b),
+    "on": lambda a, b: _touching(a, b) * _over(a, b), "ridden-by": lambda a, b: _touching(a, b) * _over(b, a),
+    "above": _over, "below": lambda a, b: _over(b, a), "following": _follows,
+    "followed-by": lambda a, b: _follows(b, a),
+    "larger-than": lambda a, b: float(np.clip(0.5 + (a.height - b.height) / max(b.height, 1e-3), 0.05, 1)),
+    "smaller-than": lambda a, b: float(np.clip(0.5 + (b.height - a.height) / max(b.height, 1e-3), 0.05, 1)),
+}  # fmt: skip

@@ -1,0 +1,105 @@
+"""Annotation events with second thoughts taken in: who was given two names has one, who bore another's name for a while
+has its own. The events of the log stay as they were said, in their order; this is for whoever reads them afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from stream.events import (
+    Action,
+    Body,
+    EntityAppeared,
+    EntityDescribed,
+    EntityExited,
+    EntityMerged,
+    EntityReentered,
+    EntitySplit,
+    Event,
+    Masklet,
+    MaskletFrame,
+    MaskletRevised,
+    QueryAmbiguous,
+    QueryBound,
+    QueryUnbound,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondThoughts:
+    """What has turned out since: merges by the entity that is gone, and spans in which two bore each other's names."""
+
+    merges: dict[int, EntityMerged]
+    splits: tuple[EntitySplit, ...]
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> SecondThoughts:
+        merges: dict[int, EntityMerged] = {}
+        splits: list[EntitySplit] = []
+        for event in events:
+            if isinstance(event.body, EntityMerged):
+                merges[event.body.merged] = event.body
+            elif isinstance(event.body, EntitySplit):
+                splits.append(event.body)
+        return cls(merges, tuple(splits))
+
+    def who(self, entity: int, pts_us: int) -> int:
+        """Who it really was that was called `entity` at a time."""
+        for s in reversed(self.splits):  # the last one mended last
+            if s.since_us <= pts_us < s.at_us and entity in (s.entity, s.into):
+                entity = s.into if entity == s.entity else s.entity
+        while entity in self.merges:
+            entity = self.merges[entity].entity
+        return entity
+
+    def mend(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The same events, told as if it had been known."""
+        for event in events:
+            for body in self._bodies(event.body):
+                yield event if body is event.body else msgspec.structs.replace(event, body=body)
+
+    def _bodies(self, body: Body) -> Iterator[Body]:
+        match body:
+            case Masklet() | MaskletRevised():
+                yield from self._masks(body)
+            case EntityAppeared() if body.entity in self.merges:
+                merge = self.merges[body.entity]
+                if merge.reason == "same look":  # it was no newcomer
+                    yield EntityReentered(
+                        entity=self.who(body.entity, body.at_us), at_us=body.at_us, category=body.category,
+                        score=body.score, bbox=body.bbox, similarity=merge.similarity,
+                    )  # fmt: skip
+            case EntityExited() | EntityReentered() | EntityDescribed() if self._doubled(body.entity):
+                return
+            case EntityExited() | EntityReentered():
+                yield msgspec.structs.replace(body, entity=self.who(body.entity, body.at_us))
+            case EntityDescribed():
+                yield msgspec.structs.replace(body, entity=self.who(body.entity, -1))
+            case Action():
+                if not self._doubled(body.entity):
+                    middle = (body.start_us + body.end_us) // 2
+                    yield msgspec.structs.replace(body, entity=self.who(body.entity, middle))
+            case QueryBound() | QueryUnbound() | QueryAmbiguous():
+                entities = list(dict.fromkeys(self.who(e, -1) for e in body.entities))
+                yield msgspec.structs.replace(body, entities=entities)
+            case _:
+                yield body
+
+    def _doubled(self, entity: int) -> bool:
+        """Whether it stood where another stood: that one's masks are enough."""
+        return entity in self.merges and self.merges[entity].reason == "one place"
+
+    def _masks(self, body: Masklet | MaskletRevised) -> Iterator[Masklet | MaskletRevised]:
+        if self._doubled(body.entity):
+            return
+        by_name: dict[int, list[MaskletFrame]] = {}
+        for frame in body.frames:
+            by_name.setdefault(self.who(body.entity, frame.pts_us), []).append(frame)
+        if list(by_name) == [body.entity]:
+            yield body
+            return
+        for entity, frames in by_name.items():
+            yield msgspec.structs.replace(body, entity=entity, start_us=frames[0].pts_us, frames=frames)
