@@ -24,6 +24,10 @@ PATIENCE = 3
 """Looks in a row that must agree before something is said, so that one bad look says nothing."""
 
 
+_STILL = ("standing", "sitting", "lying")
+"""Poses that nobody walks in."""
+
+
 class Query(msgspec.Struct):
     """One query of the feed. `said` is what the last event told: entities and whether they were candidates only."""
 
@@ -85,23 +89,35 @@ def evidence(expression: Expression, category: str, traits: Traits, peers: list[
     """How well an entity fits an expression now, in [0, 1]; 0 for another category. peers: its kind in sight."""
     if expression.category != "object" and not same_kind(expression.category, category):
         return 0.0
-    if not expression.attributes:
+    fits = [fit for a in expression.attributes if (fit := _fit(a, traits, peers)) is not None]
+    if not fits:
         return 0.6 if expression.gendered else 0.8
-    fits = [_fit(a, traits, peers) for a in expression.attributes]
     return float(np.prod(fits) ** (1 / len(fits)))
 
 
-def _fit(a: Attribute, traits: Traits, peers: list[Traits]) -> float:
+def _fit(a: Attribute, traits: Traits, peers: list[Traits]) -> float | None:
+    """How well it fits, in [0, 1]; None of what is not measured, which neither helps nor harms."""
+    fit = _measured(a, traits, peers)
+    return 1 - fit if fit is not None and a.negated else fit
+
+
+def _measured(a: Attribute, traits: Traits, peers: list[Traits]) -> float | None:
+    if a.part not in ("whole", "top", "bottom", "head"):
+        return None
     if a.kind == "colour":
         shares = traits.colours.get(a.part, traits.colours.get("whole"))
         return likeness(shares, a.value) if shares is not None else 0.3
     if a.kind == "place":
         return _place(a.value, traits, peers)
-    if a.kind == "size":
+    if a.kind == "size" and a.part == "whole":
         rank = _rank(traits.height, [p.height for p in peers])
         return rank if a.value == "large" else 1 - rank
     moving = min(1.0, traits.speed / 0.35)
-    return max(0.05, moving if a.value == "moving" else 1 - moving)
+    if (a.kind, a.value) == ("motion", "moving"):
+        return max(0.05, moving)
+    if (a.kind, a.value) == ("motion", "still") or (a.kind == "pose" and a.value in _STILL):
+        return max(0.05, 1 - moving)
+    return None
 
 
 def _place(value: str, traits: Traits, peers: list[Traits]) -> float:
@@ -204,5 +220,9 @@ def _cues(text: str) -> list[str]:
     e = parse(text)
     return [
         f"category {e.category}",
-        *(f"{a.kind} {a.value}" + (f" ({a.part})" if a.part != "whole" else "") for a in e.attributes),
+        *(_cue(a) for a in e.attributes),
     ]
+
+
+def _cue(a: Attribute) -> str:
+    return ("not " if a.negated else "") + f"{a.kind} {a.value}" + (f" ({a.part})" if a.part != "whole" else "")

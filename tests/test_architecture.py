@@ -22,24 +22,42 @@ MAY_IMPORT = {
 STAGES = (
     *(
         "associate",
+        "attach",
         "background",
         "clip",
         "colours",
         "detect",
+        "draft",
         "entity",
+        "expression",
         "flow",
+        "lexicon",
         "look",
         "lookback",
         "masklets",
         "motion",
     ),
-    *("outline", "overlap", "parse", "patch", "pipeline", "pressure", "recognize", "redraw", "refer", "region"),
+    *(
+        "outline",
+        "overlap",
+        "parse",
+        "patch",
+        "phrases",
+        "pipeline",
+        "pressure",
+        "reading",
+        "recognize",
+        "redraw",
+        "refer",
+        "region",
+    ),
     *("reidentify", "traits", "transcribe", "view"),
 )
 OUTSIDE_STAGES = ("kafka", "sqlite3", "stream.log", "stream.worker", "stream.annotate", "producers", "click", "rich")
 # Where each heavy dependency may be imported; a missing one is then told in one place.
 HOMES = {
     "ai_edge_litert": {"engines/backends/litert.py"},
+    "inflect": set(),  # tests hold the lexicon against it; its import takes a second
     "kafka": {
         "stream/log/kafka/__init__.py",
         "stream/log/kafka/clients.py",
@@ -49,6 +67,7 @@ HOMES = {
         "stream/log/kafka/transaction.py",
     },
     "fsspec": {"stream/log/kafka/claims.py"},
+    "lark": {"stream/phrases.py"},
     "nvidia": {"stream/decode/dali.py"},
     "onnxruntime": {"engines/backends/ort.py"},
     "pooch": {"engines/store.py"},
