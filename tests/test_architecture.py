@@ -70,6 +70,7 @@ HOMES = {
     "lark": {"stream/phrases.py"},
     "nvidia": {"stream/decode/dali.py"},
     "onnxruntime": {"engines/backends/ort.py"},
+    "openai": {"engines/chat.py"},
     "pooch": {"engines/store.py"},
     "pycocotools": {"kernels/rle.py"},
     "scenedetect": {"stream/clip.py"},
