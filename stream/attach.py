@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from stream.draft import Draft, Need, adjectives, number, worn
 from stream.expression import Attribute, Order
 from stream.lexicon import Word
@@ -89,6 +91,7 @@ class Attacher:
     def fill(self, draft: Draft, phrase: Phrase, *, negated: bool = False) -> None:
         """A phrase names an entity."""
         head, last = phrase.head, phrase.mods[-1] if phrase.mods else None
+        begun = draft.attributes or draft.plural or draft.order
         number(draft, phrase)
         self.describe(draft, phrase, negated=negated)
         if head is None and phrase.has("DET") and [w.text for w in phrase.mods if w.cls == "COLOUR"] == ["orange"]:
@@ -98,17 +101,25 @@ class Attacher:
             draft.noun, draft.category = head.text, head.value if head.cls == "NOUN" else head.text
             draft.plural |= head.plural and (draft.order is None or phrase.has("NUM", "ALL", "BOTH", "SOME"))
         elif last is not None and last.cls == "UNKNOWN":
-            if draft is self.main:
-                self.candidate = self.candidate or last.text
-            else:
+            if draft is not self.main:
                 draft.noun = last.text
+            elif phrase.mods[0].cls != "UNKNOWN" or not begun:
+                self.candidate = self.candidate or last.text
         if draft is not self.main:
             draft.unknown += [w.text for w in phrase.mods if w.cls == "UNKNOWN"]
 
     def describe(self, draft: Draft, phrase: Phrase, *, negated: bool = False) -> None:
         """Adjectives, places and participles of a phrase are said of an entity."""
+        at = next((i for i, w in enumerate(phrase.mods) if w.cls == "PART"), -1)
+        if phrase.head is None and at >= 0:  # in black *walking left*
+            self.describe(draft, Phrase(phrase.mods[:at], []), negated=negated)
+            self.does(draft, phrase.mods[at], negated=negated)
+            self.manner(draft, Phrase(phrase.mods[at + 1 :], []), negated=negated)
+            return
         for said in adjectives(phrase, negated=negated):
             order = draft.order
+            if said.value == "arm-raised" and self.limb not in ("", "arms"):
+                said = msgspec.structs.replace(said, value=f"{self.limb}-raised")
             if said.kind == "place" and order is not None and not order.by and said.value in ("left", "right"):
                 draft.order = Order(order.n, said.value)
             else:
@@ -116,6 +127,14 @@ class Attacher:
         for w in phrase.mods:
             if w.cls == "PART":
                 self.does(draft, w, negated=negated)
+
+    def manner(self, doer: Draft, phrase: Phrase, *, negated: bool) -> None:
+        """Words after a verb that are no thing: running left, standing still."""
+        places = phrase.values("PLACE")
+        if places and self.verb is not None and self.verb.kind in ("motion", "action"):
+            self.direct(places[-1], places[-1], negated=self.undeny(self.denied) or negated)
+            phrase = Phrase([w for w in phrase.mods if w.cls != "PLACE"], [])
+        self.describe(doer, phrase, negated=negated)
 
     def does(self, draft: Draft, verb: Word, *, negated: bool) -> None:
         """A verb is said of an entity."""

@@ -33,6 +33,11 @@ class Draft:
     unknown: list[str] = field(default_factory=list)
     via: str = ""
 
+    @property
+    def known(self) -> bool:
+        """Whether anything that is said of it is understood."""
+        return bool((self.noun and self.noun not in self.unknown) or self.attributes)
+
     def can(self, need: Need) -> bool:
         """Whether it is one that does such things."""
         known = lexicon()

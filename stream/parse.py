@@ -33,7 +33,7 @@ def parse(text: str) -> Expression:
         raise UserError(f'the query {text!r} has no words: describe what to follow, like "the dog" or "the man in red"')
     reader = Reader()
     main = reader.read(read_items(words))
-    if not (main.noun or main.attributes or main.relations or main.order):
+    if not (main.noun or main.attributes or main.order or any(t.known for _, t, _ in main.relations)):
         raise UserError(
             f"nothing in the query {text!r} is understood: name a thing (person, dog, car, …), a colour or a place"
         )

@@ -73,10 +73,15 @@ class Reader(Attacher):
             else:
                 self.wear(phrase, negated=negated or (self.joined and self.how_negated))
         elif head is None and self.whose not in ("", "?"):
-            self.subject.attributes += adjectives(phrase, part=self.whose, negated=negated)
+            held = any(w.kind == "pose" for w in phrase.mods)
+            self.subject.attributes += [] if held else adjectives(phrase, part=self.whose, negated=negated)
+            if held:
+                self.describe(self.subject, phrase, negated=negated)
         elif not self.main.noun and (head is not None or not self.main.relations):
             self.fill(self.main, phrase, negated=negated)
-        elif head is None or (head.value == "object" and not self.joined and not along):
+        elif self.joined and phrase.has("OTHER") and (head is None or head.value == "object"):
+            self.subject = self.last = Draft()  # while the others walk: that is not said of who is meant
+        elif head is None or (head.value == "object" and (negated or not self.joined) and not along):
             if phrase.has("ORD", "SUP") and not negated:
                 number(self.subject, phrase)
             dressed = self.joined and head is None and phrase.has("COLOUR") and self.how == "in"
@@ -149,9 +154,11 @@ class Reader(Attacher):
             head = phrase.head
         if head is None:
             self._into(kind, phrase, negated=negated, denied=denied)
-        elif kind == "in" and not phrase.has("DET") and phrase.has("COLOUR") and phrase.has("PART"):
-            self._into(kind, Phrase(phrase.mods, []), negated=negated, denied=denied)  # in black walking a dog
-            self.target(self.verb.object if self.verb else "with", Phrase([], phrase.heads), self.doer or self.subject)
+        elif kind == "in" and phrase.has("PART") and phrase.mods[0].cls in ("COLOUR", "SHADE"):
+            at = next(i for i, w in enumerate(phrase.mods) if w.cls == "PART") + 1  # in black walking / a dog
+            self._into(kind, Phrase(phrase.mods[:at], []), negated=negated, denied=denied)
+            what = Phrase(phrase.mods[at:], phrase.heads)
+            self.target(phrase.mods[at - 1].object, what, self.doer or self.subject, negated=negated)
         elif head.cls == "NOUN":
             self._to(kind, phrase, negated=negated, denied=denied)
         elif kind in ("in", "with", "from"):
@@ -219,6 +226,9 @@ class Reader(Attacher):
         """A verb, and what it is done to."""
         phrase, rest = self._of(chain) if chain else (Phrase([], []), None)
         head = phrase.head
+        if head is not None and head.cls == "BODY" and len(phrase.heads) > 1:
+            phrase = Phrase(phrase.mods, phrase.heads[:-1])  # biting a puppy's ear
+            head = phrase.head
         self.hungry = None
         first = not (self.main.noun or self.candidate or self.main.relations)
         if first and head is not None and head.cls == "NOUN" and verb.cls == "PART":  # moving car
@@ -236,17 +246,9 @@ class Reader(Attacher):
             if named:
                 self.target(verb.object, phrase, doer, negated=negated)
             elif head is None and phrase.mods:
-                self._manner(doer, phrase, negated=negated)
+                self.manner(doer, phrase, negated=negated)
         if rest is not None:
             self.target("of", rest, self.last)
-
-    def _manner(self, doer: Draft, phrase: Phrase, *, negated: bool) -> None:
-        """Words after a verb that are no thing: running left, standing still."""
-        places = phrase.values("PLACE")
-        if places and self.verb is not None and self.verb.kind in ("motion", "action"):
-            self.direct(places[-1], places[-1], negated=self.undeny(self.denied) or negated)
-            phrase = Phrase([w for w in phrase.mods if w.cls != "PLACE"], [])
-        self.describe(doer, phrase, negated=negated)
 
     def _take(self, doer: Draft, verb: Word, phrase: Phrase, *, negated: bool) -> None:
         """A verb that needs what it is done to: holding, wearing, riding, having, raising."""

@@ -20,8 +20,8 @@ LONG_SIDE = 1024
 """Pixels of a frame's longer side, as it is shown."""
 _COLOURS = ((255, 64, 64), (64, 200, 64), (64, 128, 255), (255, 200, 0), (200, 64, 255), (0, 220, 220))
 _SYSTEM = """You see frames of one video in which things are marked by numbered boxes; a number means the same thing in
-every frame. For each number give: `noun`, what it is, in one or two lower-case words; `attributes`, a few words each that
-can be seen (colours, clothes, what it does); `expression`, the shortest English phrase that tells it from everything else
+every frame. For each number give: `noun`, what it is, in one or two lower-case words; `attributes`, a few words each
+that can be seen (colours, clothes, what it does); `expression`, the shortest English phrase that tells it from all else
 in the frames, without its number or box. Describe only what is seen."""
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.errors import UserError
@@ -76,6 +76,7 @@ def test_nonsense_is_refused(text: str) -> None:
     assert 'like "the dog"' in str(caught.value) or "name a thing" in str(caught.value)
 
 
+@settings(deadline=None)  # the bound on time has a test of its own
 @given(st.text(max_size=60))
 def test_any_text_is_understood_or_refused(text: str) -> None:
     try:
@@ -89,6 +90,7 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
 SALAD = [*sorted(lexicon().words), "red", "dark", "orange", "that", "top", "zebu", "7", "dark-haired"]
 
 
+@settings(deadline=None)  # the bound on time has a test of its own
 @given(st.lists(st.sampled_from(SALAD), max_size=25))
 def test_any_row_of_known_words_is_understood_or_refused(words: list[str]) -> None:
     try:
@@ -98,6 +100,7 @@ def test_any_row_of_known_words_is_understood_or_refused(words: list[str]) -> No
     assert found == msgspec.json.decode(msgspec.json.encode(found), type=Expression)
 
 
+@settings(deadline=None)  # the bound on time has a test of its own
 @given(st.lists(st.sampled_from(CLASSES), max_size=40))
 def test_the_grammar_reads_any_row_of_classes(classes: list[str]) -> None:
     text = " ".join(EXAMPLE[c] for c in classes)[:300]

@@ -30,13 +30,10 @@ def test_entities_are_numbered_from_one_and_come_back_by_their_ids() -> None:
     things = [called(2, "Dog", " the white\n dog. ", "white", "running"), called(1, "girl", "the girl")]
     with serving(completion({"things": things})) as served:
         chat = Chat(Endpoint(served.url, "m"))
-        found = ask(
-            chat, [frame(), frame()], [{70: box(1, 1, 50, 90)}, {70: box(2, 1, 50, 90), 900: box(60, 5, 90, 40)}]
-        )
-    assert found == {
-        900: Description("the white dog", "dog", ("white", "running")),
-        70: Description("the girl", "girl", ()),
-    }
+        boxes = [{70: box(1, 1, 50, 90)}, {70: box(2, 1, 50, 90), 900: box(60, 5, 90, 40)}]
+        found = ask(chat, [frame(), frame()], boxes)
+    girl, dog = Description("the girl", "girl", ()), Description("the white dog", "dog", ("white", "running"))
+    assert list(found.items()) == [(70, girl), (900, dog)]
     text, *images = served.asked[0]["messages"][1]["content"]
     assert text["text"] == "Frames: 2. Numbers: 1, 2."
     assert len(images) == 2
