@@ -193,12 +193,11 @@ class Attacher:
             doer.attributes = [a for a in doer.attributes if (a.kind, a.part) != ("body", limb)]
             doer.attributes.append(Attribute("pose", pose, "whole", negated, text))
             return
-        if self.came is not None and self.came[1] in self.came[0].attributes:
-            self.came[0].attributes.remove(self.came[1])
+        withdraw(self.came)
         self.came = None
         kind = "direction"
         if self.hungry is not None and self.hungry[1].word == "face":
-            self.hungry[0].attributes.remove(self.hungry[1])
+            withdraw(self.hungry)
             kind, self.hungry = "facing", None
         doer.attributes.append(Attribute(kind, value, "whole", negated, text))
 
@@ -208,3 +207,9 @@ class Attacher:
         said = Attribute("direction", _OPPOSITE.get(place, place), "whole", negated, place)
         doer.attributes.append(said)
         self.came = (doer, said)
+
+
+def withdraw(said: tuple[Draft, Attribute] | None) -> None:
+    """What was said of an entity turns out not to be said; it may be gone already."""
+    if said is not None and said[1] in said[0].attributes:
+        said[0].attributes.remove(said[1])

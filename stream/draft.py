@@ -47,10 +47,9 @@ class Draft:
             or (need == "mover" and self.category in known.vehicles)
         )
 
-    def finish(self, text: str = "", depth: int = 0) -> Expression:
-        """As an expression; a target is called by its noun. Targets of targets end at depth 4."""
+    def finish(self, text: str = "") -> Expression:
+        """As an expression; a target is called by its noun."""
         noun = self.noun or "object"
-        relations = self.relations if depth < 4 else []
         return Expression(
             text or noun,
             noun,
@@ -59,7 +58,7 @@ class Draft:
             noun in GENDERED,
             self.plural,
             tuple(self.unknown),
-            tuple(dict.fromkeys(Relation(k, t.finish(depth=depth + 1), n) for k, t, n in relations)),
+            tuple(dict.fromkeys(Relation(k, t.finish(), n) for k, t, n in self.relations)),
             self.count,
             self.all,
             self.other,

@@ -7,7 +7,7 @@ neither runs nor holds; what stands beside something is said of who is spoken of
 
 from __future__ import annotations
 
-from stream.attach import Attacher
+from stream.attach import Attacher, withdraw
 from stream.draft import Draft, adjectives, number
 from stream.expression import Attribute, Order
 from stream.lexicon import Word
@@ -218,8 +218,8 @@ class Reader(Attacher):
             return
         kind, owner = self.meant(kind), self.owner(kind)
         if kind == "riding" and self.hungry is not None:
-            owner, alone = self.hungry
-            owner.attributes.remove(alone)
+            owner = self.hungry[0]
+            withdraw(self.hungry)
         self.target(kind, phrase, owner, negated=self.undeny(denied) or negated)
 
     def _act(self, verb: Word, chain: list[Phrase], *, negated: bool) -> None:
