@@ -14,6 +14,8 @@ _SYNONYMS = {
     "gray": "grey", "silver": "grey", "dark": "black", "golden": "yellow", "blonde": "yellow", "violet": "purple",
     "navy": "blue", "cyan": "blue", "turquoise": "blue", "maroon": "red", "crimson": "red", "magenta": "pink",
     "tan": "beige", "cream": "beige", "khaki": "beige", "light": "white", "teal": "green", "olive": "green",
+    "gold": "yellow", "blond": "yellow", "scarlet": "red", "burgundy": "red", "lavender": "purple", "lilac": "purple",
+    "indigo": "blue", "aqua": "blue", "ginger": "orange", "brunette": "brown", "bronze": "brown",
 }  # fmt: skip
 _ALIKE = {
     ("grey", "white"): 0.5, ("grey", "black"): 0.5, ("red", "orange"): 0.5, ("red", "pink"): 0.5,

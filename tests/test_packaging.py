@@ -37,8 +37,8 @@ def test_the_wheel_holds_every_file_of_the_five_packages_and_nothing_else(wheel:
     tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(tracked.stdout.split()) <= names
     assert {name.split("/")[0] for name in names} == PACKAGES
-    assert {Path(name).suffix for name in names} == {".py", ".html"}
-    assert "stream/report.template.html" in names
+    assert {Path(name).suffix for name in names} == {".py", ".html", ".lark", ".toml"}
+    assert {"stream/report.template.html", "stream/expression.lark", "stream/lexicon.toml"} <= names
 
 
 def test_the_wheel_names_its_licence_and_its_command(wheel: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_installed_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Pa
 
 
 def test_help_is_quick_because_it_loads_no_heavy_library() -> None:
-    heavy = "av cv2 numpy onnxruntime ai_edge_litert scipy supervision torch"
+    heavy = "av cv2 numpy onnxruntime ai_edge_litert scipy supervision torch lark"
     say = (
         f"import sys, stream.cli; stream.cli.main(['--help']); print([m for m in {heavy.split()} if m in sys.modules])"
     )

@@ -9,6 +9,7 @@ from stream import refer
 from stream.colours import NAMES
 from stream.entity import Traits
 from stream.events import Body, QueryAmbiguous, QueryBound, QueryUnbound
+from stream.parse import parse
 from stream.refer import ReferState
 
 Scene = dict[int, tuple[str, Traits]]
@@ -147,3 +148,31 @@ def test_memory_is_bounded_by_who_may_come_back() -> None:
         refer.look(queries, {i: RED}, {i, i - 1})
     assert len(queries.queries[0].evidence) <= 2
     assert len(queries.queries[0].looks) <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("the person not in red", 2),
+        ("the one who is not on the left", 2),
+        ("the person that is not moving", 1),
+        ("the man in red wearing glasses", 1),
+        ("the person in blue riding a bike to the right", 2),
+        ("the striped person on the right", 2),
+    ],
+)
+def test_denial_counts_and_what_is_not_measured_neither_helps_nor_harms(text: str, who: int) -> None:
+    scene: Scene = {
+        1: ("person", traits(top="red", x=0.2)),
+        2: ("person", traits(top="blue", x=0.8, speed=0.5)),
+    }
+    (event,) = watch(state(text), scene)
+    assert isinstance(event, QueryBound)
+    assert event.entities == [who]
+
+
+def test_words_that_are_not_measured_leave_the_evidence_as_it_was() -> None:
+    t = traits()
+    for bare, more in (("the girl", "the girl wearing a scarf"), ("the dog", "the dog eating grass near the fence")):
+        a, b = parse(bare), parse(more)
+        assert refer.evidence(a, a.category, t, [t]) == refer.evidence(b, b.category, t, [t])
