@@ -16,7 +16,7 @@ import numpy as np
 
 from stream import look as looks
 from stream.entity import Entity, Met, same_kind
-from stream.events import Body, EntityMerged, EntitySplit
+from stream.events import Body, EntityMerged, EntitySplit, MergeReason
 from stream.view import FollowState, View
 
 MEETINGS = 64
@@ -150,7 +150,7 @@ def _inside(a: Entity, b: Entity) -> float:
     return float(np.prod(np.clip(high - low, 0, None))) / max(1.0, smaller)
 
 
-def _merge(state: FollowState, kept: int, gone: int, at_us: int, alike: float, reason: str) -> EntityMerged:
+def _merge(state: FollowState, kept: int, gone: int, at_us: int, alike: float, reason: MergeReason) -> EntityMerged:
     """The masks that were not sent yet go with it; where both have one in a frame the larger stays."""
     frames = {f.pts_us: f for f in state.frames.pop(gone, [])}
     for f in state.frames.get(kept, []):

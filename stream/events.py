@@ -18,6 +18,9 @@ SegmentReason = Literal["start", "cut", "drift", "length", "end", "gap"]
 Box = tuple[float, float, float, float]
 
 
+MergeReason = Literal["one place", "same look"]
+
+
 class Body(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all event bodies."""
 
@@ -134,7 +137,7 @@ class EntityMerged(Body, frozen=True, kw_only=True):
     merged: int
     at_us: int
     similarity: float
-    reason: Literal["one place", "same look"]
+    reason: MergeReason
     """Both were followed in one place, or one left before the other came and looked the same."""
 
 

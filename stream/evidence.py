@@ -6,19 +6,23 @@ against. What is measured of an entity is in its `Traits`; ranks and relations a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
 import numpy as np
 
 from stream.colours import likeness
 from stream.entity import Traits, same_kind
-from stream.parse import Attribute, Expression, Order, Relation
+from stream.expression import Attribute, Expression, Order, Relation
 
 Present = Mapping[int, tuple[str, Traits]]
 """Who is in sight: id -> category and traits."""
 LEAST_FIT = 0.02
 """No single word rules an entity out for good."""
 _FLEETING = frozenset({"motion", "direction", "speed", "pose", "action"})
+_PARTS = ("top", "bottom", "head")
+_STILL = ("standing", "sitting", "lying")
+"""Poses that nobody walks in."""
 _CHILD, _GROWN = 0.72, 0.88
 """Height against the tallest in sight under which a person is taken for a child, and above which for a grown-up."""
 _NOUN_LEAST = 0.35
@@ -72,7 +76,7 @@ def _name(clause: Clause) -> str:
     if isinstance(clause, str):
         return clause
     if isinstance(clause, Order):
-        return f"order {clause.n} {clause.side}".rstrip(" -")
+        return f"order {clause.n} {clause.by}".rstrip()
     no = "not " if clause.negated else ""
     if isinstance(clause, Relation):
         return f"{no}{clause.kind} {clause.target.noun}"
@@ -100,14 +104,14 @@ def _peers(me: int, present: Present) -> list[Traits]:
 
 def _attribute(a: Attribute, me: int, present: Present) -> float | None:
     traits, peers = present[me][1], _peers(me, present)
+    if a.part not in ("whole", *_PARTS):
+        return None
     if a.kind == "colour":
-        shares = traits.colours.get(a.part)
-        if shares is None and a.part in ("top", "bottom", "head"):
-            shares = traits.colours.get("whole")
-        return likeness(shares, a.value) if shares is not None and len(shares) else None
+        shares = traits.colours.get(a.part, traits.colours.get("whole"))
+        return likeness(shares, a.value) if shares is not None else None
     if a.kind == "place":
         return _place(a.value, traits, peers)
-    if a.kind == "size":
+    if a.kind == "size" and a.part == "whole":
         rank = _rank(traits.height, [p.height for p in peers])
         return rank if a.value == "large" else 1 - rank
     if a.kind == "age":
@@ -120,7 +124,7 @@ def _attribute(a: Attribute, me: int, present: Present) -> float | None:
         rank = _rank(traits.speed, [p.speed for p in peers])
         return rank if a.value == "fast" else 1 - rank
     if a.kind == "pose":
-        return traits.postures.get(a.value)
+        return traits.postures.get(a.value, _motion("still", traits) if a.value in _STILL else None)
     return None
 
 
@@ -160,9 +164,9 @@ def _rank(value: float, values: list[float]) -> float:
 
 def _order(order: Order, me: int, present: Present) -> float | None:
     """Whether it is the n-th of its kind in sight, from that side."""
-    if order.side not in _SIDES:
+    if order.by not in _SIDES:
         return None
-    trait, sign = _SIDES[order.side]
+    trait, sign = _SIDES[order.by]
     mine = sign * float(getattr(present[me][1], trait))
     values = sorted((sign * float(getattr(t, trait)) for t in _peers(me, present)), reverse=True)
     n = order.n if order.n > 0 else len(values) + 1 + order.n
@@ -202,9 +206,7 @@ def _relation(r: Relation, me: int, present: Present) -> float | None:
 
 def _plain(target: Expression) -> Expression:
     """A target without relations of its own: one step is enough, and ends."""
-    return target if not target.relations else Expression(
-        target.text, target.noun, target.category, target.attributes, target.gendered
-    )  # fmt: skip
+    return msgspec.structs.replace(target, relations=()) if target.relations else target
 
 
 def _gap(a: Traits, b: Traits) -> float:
@@ -247,7 +249,7 @@ def _follows(a: Traits, b: Traits) -> float:
     return float(np.clip(0.5 + a.frame * (b.x - a.x) * np.sign(a.vx) / _tall(a, b), 0.05, 1))
 
 
-_SHOWN = {
+_SHOWN: dict[str, Callable[[Traits, Traits], float]] = {
     "next-to": _beside, "nearest-to": _beside, "touching": _touching, "with": _touching, "holding": _touching,
     "led-by": _beside, "left-of": _left, "right-of": lambda a, b: _left(b, a), "in-front-of": _nearer,
     "behind": lambda a, b: _nearer(b, a), "riding": lambda a, b: _touching(a, b) * _over(a, b),

@@ -38,8 +38,9 @@ def fits(landmarks: F32 | None) -> dict[str, float]:
         thigh, shin = float(knee[1] - hip[1]) / torso, float(ankle[1] - knee[1]) / torso
         up = _ramp(upright, 0.5, 0.75)
         folded = _ramp(thigh, 0.55, 0.3)  # thighs level, or knees above the hips
-        found["crouching"] = up * folded * _ramp(float(ankle[1] - hip[1]) / torso, 0.95, 0.65)
-        found["sitting"] = up * folded * _ramp(shin, 0.45, 0.7)
+        drop = float(ankle[1] - hip[1]) / torso  # from the hips to the feet
+        found["crouching"] = up * folded * _ramp(drop, 0.9, 0.65)
+        found["sitting"] = up * folded * _ramp(drop, 0.65, 0.9)
         found["standing"] = up * _ramp(thigh, 0.45, 0.65) * _ramp(shin, 0.4, 0.6)
     return found
 

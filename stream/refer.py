@@ -15,7 +15,8 @@ from scipy.optimize import linear_sum_assignment
 from stream.entity import Traits
 from stream.events import Body, QueryAmbiguous, QueryBound, QueryUnbound
 from stream.evidence import Present, clauses, fits, together
-from stream.parse import Expression, parse
+from stream.expression import Expression
+from stream.parse import parse
 from stream.region import Polygon, inside
 
 LEAST = 0.45
@@ -73,9 +74,8 @@ def remove(state: ReferState, query: str, reason: str = "removed") -> list[Body]
 def rename(state: ReferState, gone: int, kept: int) -> None:
     """Two entities were one: what answered as `gone` answers as `kept`."""
     for q in state.queries:
-        for of in (q.evidence, q.fits, q.looks):
-            if gone in of and kept not in of:
-                of[kept] = of[gone]
+        if kept not in q.evidence and gone in q.evidence:
+            q.evidence[kept], q.fits[kept], q.looks[kept] = q.evidence[gone], q.fits[gone], q.looks[gone]
         _drop(q, gone)
         q.said = sorted({kept if i == gone else i for i in q.said})
         q.wish = sorted({kept if i == gone else i for i in q.wish})
@@ -114,8 +114,9 @@ def _weigh(q: Query, i: int, present: Present) -> None:
 
 
 def _drop(q: Query, i: int) -> None:
-    for kept in (q.evidence, q.fits, q.looks):
-        kept.pop(i, None)
+    q.evidence.pop(i, None)
+    q.fits.pop(i, None)
+    q.looks.pop(i, None)
 
 
 def _within(roi: Polygon, traits: Traits) -> bool:

@@ -151,9 +151,10 @@ def test_two_that_keep_their_names_are_left_alone() -> None:
     apart, who = painted_scene({1: ((60, 90), RED_RGB), 2: ((240, 90), BLUE_RGB)})
     state = FollowState(entities=[who[1], who[2]])
     together, close = painted_scene({1: ((140, 90), RED_RGB), 2: ((170, 90), BLUE_RGB)})
-    for e, rgb in ((close, together), (who, apart)):
+    _, far = painted_scene({1: ((60, 90), RED_RGB), 2: ((240, 90), BLUE_RGB)})
+    for then, rgb in ((close, together), (far, apart)):
         for x in state.entities:
-            x.patch, x.box = e[x.id].patch, e[x.id].box
+            x.patch, x.box = then[x.id].patch, then[x.id].box
         assert step(state, rgb, 20) == []
     assert state.met == [], "long apart: forgotten"
 
