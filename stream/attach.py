@@ -98,7 +98,8 @@ class Attacher:
             draft.attributes = [a for a in draft.attributes if a.word != "orange"]
             head = Word("NOUN", "orange", "orange")
         if head is not None:
-            draft.noun, draft.category = head.text, head.value if head.cls == "NOUN" else head.text
+            own = head.cls != "NOUN" or head.kind == "VIEW"
+            draft.noun, draft.category = head.text, head.text if own else head.value
             draft.plural |= head.plural and (draft.order is None or phrase.has("NUM", "ALL", "BOTH", "SOME"))
         elif last is not None and last.cls == "UNKNOWN":
             if draft is not self.main:

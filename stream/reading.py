@@ -27,6 +27,7 @@ class Reader(Attacher):
     """Reads one expression. `main` is who is meant in the end."""
 
     def read(self, items: list[Item]) -> Draft:
+        """The main entity of an expression's items, with all that is said of it."""
         for item in items:
             if item.kind == "link":
                 assert item.lead is not None
@@ -40,8 +41,10 @@ class Reader(Attacher):
                 self.direct(item.lead.value, item.lead.text, negated=self.undeny(denied) or item.negated)
                 self.along = _ALONG.get(item.lead.value, "")
             elif item.kind == "relation":
+                self.whose = ""
                 self._relate(item.lead, item.chain, negated=item.negated, denied=denied)
             else:
+                self.whose = ""
                 self._act(item.lead, item.chain, negated=item.negated)
             self.joined = self.picked = False
         return self.main
@@ -63,8 +66,8 @@ class Reader(Attacher):
         head, than, self.than = phrase.head, self.than, False
         if than:
             self._than(phrase)
-        elif head is not None and head.kind == "VIEW":
-            pass
+        elif head is not None and head.kind == "VIEW" and self.main.noun:
+            pass  # the frame, the picture: where all of it is
         elif head is not None and head.cls == "BODY" and not (self.main.noun or self.whose or self.joined):
             self.fill(self.main, phrase, negated=negated)
         elif head is not None and head.cls != "NOUN":
@@ -73,10 +76,9 @@ class Reader(Attacher):
             else:
                 self.wear(phrase, negated=negated or (self.joined and self.how_negated))
         elif head is None and self.whose not in ("", "?"):
-            held = any(w.kind == "pose" for w in phrase.mods)
-            self.subject.attributes += [] if held else adjectives(phrase, part=self.whose, negated=negated)
-            if held:
-                self.describe(self.subject, phrase, negated=negated)
+            own = [w for w in phrase.mods if w.cls in ("COLOUR", "SHADE") or (w.cls == "ADJ" and w.kind != "pose")]
+            self.subject.attributes += adjectives(Phrase(own, []), part=self.whose, negated=negated)
+            self.describe(self.subject, Phrase([w for w in phrase.mods if w not in own], []), negated=negated)
         elif not self.main.noun and (head is not None or not self.main.relations):
             self.fill(self.main, phrase, negated=negated)
         elif self.joined and phrase.has("OTHER") and (head is None or head.value == "object"):
