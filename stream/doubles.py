@@ -1,6 +1,7 @@
 """Second thoughts on identity: two names for one thing become one, and two things that changed names get them back.
 
-- **Doubles in sight**: two entities of a kind in one place, of which the detector finds one only. The younger goes.
+- **Doubles in sight**: an entity that began inside another of its kind and was never apart from it, of which two the
+  detector goes on finding one only. The younger goes.
 - **Doubles in time**: somebody in sight who looks very much like one who left before it first came. It was he.
 - **Switches**: two of a kind that met and parted. Who they were is remembered from before; when each then looks more
   like the other was, look after look, they change names back.
@@ -49,6 +50,10 @@ class SecondThoughts:
         pairs: dict[str, int] = {}
         for a, b in _pairs(live):
             old, young = (a, b) if a.born_us <= b.born_us else (b, a)
+            if young.within != old.id:
+                continue
+            if _inside(a, b) < 0.3:
+                young.within = 0  # they are two
             if _inside(a, b) < self.inside or min(a.misses, b.misses) > 0 or max(a.misses, b.misses) < 2:
                 continue
             if looks.similarity(a.look, b.look) < 0.6:
@@ -137,6 +142,13 @@ class SecondThoughts:
         across = [looks.similarity(n, k) for n, k in zip(now, reversed(before), strict=True)]
         gains = [x - s for x, s in zip(across, straight, strict=True)]
         return float(np.mean(gains)) if min(gains) > 0 else 0.0
+
+
+def holder(e: Entity, entities: list[Entity]) -> int:
+    """In whose box of its kind it lies for the most part; 0 for nobody's."""
+    shares = [(_inside(e, o), -o.id) for o in entities if o is not e and o.live and same_kind(o.category, e.category)]
+    share, number = max(shares, default=(0.0, 0))
+    return -number if share > 0.6 else 0
 
 
 def _pairs(entities: list[Entity]) -> list[tuple[Entity, Entity]]:

@@ -12,11 +12,13 @@ import msgspec
 import numpy as np
 
 from stream.colours import likeness
-from stream.entity import Traits, same_kind
+from stream.entity import SOLID, Traits, same_kind
 from stream.expression import Attribute, Expression, Order, Relation
 
 Present = Mapping[int, tuple[str, Traits]]
 """Who is in sight: id -> category and traits."""
+_CALLED = 0.25
+"""Share of a detector's votes from which an entity may answer to another category's name."""
 LEAST_FIT = 0.02
 """No single word rules an entity out for good."""
 _FLEETING = frozenset({"motion", "direction", "speed", "pose", "action"})
@@ -24,7 +26,7 @@ _PARTS = ("top", "bottom", "head")
 _STILL = ("standing", "sitting", "lying")
 """Poses that nobody walks in."""
 _CHILD, _GROWN = 0.72, 0.88
-"""Height against the tallest in sight under which a person is taken for a child, and above which for a grown-up."""
+"""Trunk against the longest in sight under which a person is taken for a child, and above which for a grown-up."""
 _NOUN_LEAST = 0.35
 """Who is called a man may be a small one: less is said by a noun than by an adjective."""
 _CHILDREN = frozenset("girl boy child kid baby toddler".split())
@@ -44,10 +46,20 @@ def clauses(expression: Expression) -> tuple[tuple[str, bool], ...]:
 def fits(expression: Expression, me: int, present: Present) -> list[float | None] | None:
     """The fit in [0, 1] of each clause for entity `me` now, None for one that cannot be measured; None in all where it
     is of another category."""
-    category, _ = present[me]
-    if expression.category != "object" and not same_kind(expression.category, category):
+    if not kind(expression.category, *present[me]):
         return None
     return [_fit(c, me, present) for c in _clauses(expression)]
+
+
+def kind(asked: str, category: str, traits: Traits) -> float:
+    """How well a category answers to the one asked for, in [0, 1]: by how often detectors called it that. Vehicles are
+    called by each other's names all the time."""
+    if asked in ("object", category):
+        return 1.0
+    share = traits.named.get(asked, 0.0)
+    if same_kind(asked, category) and category in SOLID:
+        return max(0.6, share)
+    return share if share >= _CALLED else 0.0
 
 
 def together(expression: Expression, found: list[float | None]) -> float:
@@ -174,14 +186,17 @@ def _order(order: Order, me: int, present: Present) -> float | None:
 
 
 def _age(child: bool, me: int, present: Present) -> float | None:
-    """By height among the people in sight; None where all are about as tall, or stand at different distances."""
-    traits, peers = present[me][1], _peers(me, present)
-    tallest = max(peers, key=lambda p: p.height)
-    if tallest.height <= 0 or min(p.height for p in peers) > _CHILD * tallest.height:
+    """By the length of the trunk among the people in sight, which neither crouching nor a hidden half changes; None
+    where nobody is much smaller, or they stand at different distances."""
+    traits, peers = present[me][1], [p for p in _peers(me, present) if p.torso > 0]
+    if traits.torso <= 0 or len(peers) < 2:
         return None
-    if abs(traits.bottom - tallest.bottom) > 0.35 * tallest.height:
+    largest = max(peers, key=lambda p: p.torso)
+    if min(p.torso for p in peers) > _CHILD * largest.torso:
         return None
-    small = float(np.clip((_GROWN - traits.height / tallest.height) / (_GROWN - _CHILD), 0.05, 0.95))
+    if abs(traits.bottom - largest.bottom) > 0.35 * largest.height:
+        return None
+    small = float(np.clip((_GROWN - traits.torso / largest.torso) / (_GROWN - _CHILD), 0.05, 0.95))
     return small if child else 1 - small
 
 

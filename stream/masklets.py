@@ -13,7 +13,7 @@ from engines.crops import F32
 from engines.reid import ReidNet
 from stream import look as looks
 from stream.associate import Associate
-from stream.doubles import SecondThoughts
+from stream.doubles import SecondThoughts, holder
 from stream.entity import RIGID, Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, ExitReason
 from stream.outline import Outliner
@@ -182,6 +182,7 @@ class Masklets:
                 )  # fmt: skip
             else:
                 e.id, e.born_us = state.next_id, e.first_us
+                e.within = holder(e, state.entities)
                 state.next_id += 1
                 events.append(
                     EntityAppeared(

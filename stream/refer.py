@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from stream.entity import Traits
 from stream.events import Body, QueryAmbiguous, QueryBound, QueryUnbound
-from stream.evidence import Present, clauses, fits, together
+from stream.evidence import Present, clauses, fits, kind, together
 from stream.expression import Expression
 from stream.parse import parse
 from stream.region import Polygon, inside
@@ -110,7 +110,8 @@ def _weigh(q: Query, i: int, present: Present) -> None:
         if fleeting:
             step = RISE if fit > held[k] else FALL
         held[k] = fit if held[k] == UNMEASURED else held[k] + step * (fit - held[k])
-    q.evidence[i] = together(expression, [None if f == UNMEASURED else f for f in held])
+    named = kind(expression.category, *present[i])
+    q.evidence[i] = named * together(expression, [None if f == UNMEASURED else f for f in held])
 
 
 def _drop(q: Query, i: int) -> None:
@@ -156,9 +157,12 @@ def _one(q: Query, ranked: list[tuple[float, int]], held: dict[str, tuple[int, f
     """What a singular query answers: (kind, entities, margin)."""
     if not ranked:
         return "", [], 0.0
-    mine = held[q.id][0] if q.id in held else None
-    if mine is None:  # who fits is another query's, which fits better
-        return "ambiguous", [i for _, i in ranked], 0.0
+    alone = ranked[0][0] - (ranked[1][0] if len(ranked) > 1 else LEAST)
+    if q.id not in held:  # who fits is another query's; where nobody else could be meant, it answers both
+        if len(ranked) == 1 or alone >= 2 * MARGIN:
+            return "bound", [ranked[0][1]], alone
+        return "ambiguous", [i for _, i in ranked], alone
+    mine = held[q.id][0]
     score = q.evidence[mine]
     # against those that no other query holds more firmly
     rest = [

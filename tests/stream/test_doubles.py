@@ -47,7 +47,7 @@ def frame(pts_us: int, area: int = 10) -> MaskletFrame:
 
 def test_two_in_one_place_of_which_one_is_detected_become_one() -> None:
     old, young = seen(1, (100, 90), copy_of(RED)), seen(2, (104, 90), copy_of(RED), born_us=5)
-    old.misses = 3
+    old.misses, young.within = 3, 1
     state = FollowState(entities=[old, young])
     state.frames = {1: [frame(0, 5), frame(1, 50)], 2: [frame(1, 20), frame(2, 20)]}
     events = step(state, texture(), 10)
@@ -63,7 +63,20 @@ def test_two_in_one_place_of_which_one_is_detected_become_one() -> None:
 def test_two_that_are_both_detected_or_both_not_stay_two(misses: tuple[int, int]) -> None:
     a, b = seen(1, (100, 90), copy_of(RED)), seen(2, (104, 90), copy_of(RED))
     a.misses, b.misses = misses
+    b.within = 1
     assert step(FollowState(entities=[a, b]), texture(), 10) == []
+
+
+def test_who_comes_behind_another_is_no_double() -> None:
+    """Two that were apart before are two, however long one of them is hidden."""
+    front, back = seen(1, (100, 90), copy_of(RED)), seen(2, (104, 90), copy_of(RED), born_us=5)
+    back.misses = 5
+    assert step(FollowState(entities=[front, back]), texture(), 10) == []
+    back.within = 1
+    back.box = back.box + np.float32(100)
+    step(state := FollowState(entities=[front, back]), texture(), 1)
+    back.box = back.box - np.float32(100)
+    assert step(state, texture(), 10) == []
 
 
 def test_who_looks_like_one_who_left_before_is_that_one() -> None:

@@ -106,10 +106,15 @@ def test_two_queries_get_two_entities() -> None:
     assert bound == {"q1": [1], "q2": [2]}
 
 
-def test_same_singular_expression_twice_never_shares_an_entity() -> None:
-    events = watch(state("the person in red", "the person in red"), {1: RED, 2: BLUE})
-    bound = [tuple(e.entities) for e in events if isinstance(e, QueryBound)]
-    assert len(bound) == len(set(bound))
+def test_two_expressions_for_one_entity_both_bind_where_nobody_else_could_be_meant() -> None:
+    events = watch(state("the person in red", "the person on the left"), {1: RED, 2: BLUE})
+    assert [e.entities for e in events if isinstance(e, QueryBound)] == [[1], [1]]
+
+
+def test_one_expression_twice_takes_no_one_twice_where_two_fit() -> None:
+    twins: Scene = {1: ("person", traits(top="red", x=0.2)), 2: ("person", traits(top="red", x=0.8))}
+    events = watch(state("the person in red", "the person in red"), twins)
+    assert [type(e) for e in events] == [QueryAmbiguous, QueryAmbiguous]
 
 
 def test_rebinding_is_told_once() -> None:
@@ -171,6 +176,16 @@ def test_denial_counts_and_what_is_not_measured_neither_helps_nor_harms(text: st
     assert event.entities == [who]
 
 
+def test_a_dog_that_was_called_a_cat_now_and_then_is_no_cat() -> None:
+    dog = traits()
+    dog.named = {"dog": 0.9, "cat": 0.1}
+    assert watch(state("the cat"), {1: ("dog", dog)}) == []
+    dog.named = {"dog": 0.4, "cat": 0.6}
+    (event,) = watch(state("the cat"), {1: ("dog", dog)})
+    assert isinstance(event, QueryBound)
+    assert event.score < 0.5
+
+
 @pytest.mark.parametrize("text", ["the dog eating grass near the fence", "the dog with a collar"])
 def test_what_is_not_measured_lessens_the_score_and_is_said(text: str) -> None:
     scene: Scene = {1: ("dog", traits())}
@@ -210,7 +225,7 @@ def test_a_plural_with_a_number_takes_that_many() -> None:
 def test_order_relations_and_directions(text: str, who: int) -> None:
     def at(x: float, top: str, height: float = 0.5, vx: float = 0.0) -> Traits:
         made = traits(top=top, x=x, height=height, speed=abs(vx))
-        made.width, made.vx = 0.1, vx
+        made.width, made.vx, made.torso = 0.1, vx, 0.3 * height
         return made
 
     scene: Scene = {
