@@ -87,10 +87,7 @@ class Scene:
 
     def frames(self) -> Iterator[tuple[U8, int, GroundTruth]]:
         """(RGB [H, W, 3] uint8, presentation time in us, truth) of every frame, from the beginning."""
-        grounds = [
-            backdrop(shot.backdrop, shot.camera.world(self.size) if shot.camera else self.size, self.seed)
-            for shot in self.shots
-        ]
+        grounds = [_ground(shot, self.size, self.seed) for shot in self.shots]
         width, height = self.size
         noise = np.random.default_rng(self.seed).normal(0, NOISE_LEVELS, (height + 64, width + 64)).astype(np.float32)
         for i in range(self.frame_count):
@@ -126,6 +123,12 @@ def make_scene(spec: str) -> Scene:
             f"{spec!r} is out of bounds: 0 < seconds <= 86400, fps 1 to 240, size 64x64 to 7680x4320, seed >= 0"
         )
     return Scene(name, seconds, (width, height), fps, seed, EVERY_SCENE[name](seconds, seed))
+
+
+def _ground(shot: Shot, size: tuple[int, int], seed: int) -> F32:
+    """The shot's world without anybody, [H, W, 3]."""
+    world = shot.camera.world(size) if shot.camera else size
+    return backdrop(shot.backdrop, world, seed) if isinstance(shot.backdrop, str) else shot.backdrop(world)
 
 
 def _draw(shot: Shot, ground: F32, at_s: float, share: float, size: tuple[int, int]) -> tuple[F32, dict[int, Mask]]:

@@ -11,14 +11,15 @@ from functools import partial
 
 import numpy as np
 
+from producers.scenes import ways
 from producers.scenes.camera import Camera
 from producers.scenes.scripts import Actor, Route, Shot, car, person, pillar
 from producers.scenes.wardrobe import Dressed, car_colours, dress
+from producers.scenes.ways import Knots, Way
 
 PLOTS = (
     "re-entry", "late-entry", "crossing", "pillar", "pan", "cut", "crowd", "exit", "cars", "zoom",
 )  # fmt: skip
-Knots = tuple[tuple[float, float], ...]
 
 
 def plot_of(seed: int) -> str:
@@ -39,16 +40,16 @@ class _Script:
 
     def shots(self) -> tuple[Shot, ...]:
         write: dict[str, Callable[[], tuple[Shot, ...]]] = {
-            "re-entry": partial(self._people, 3, 4, [self._returns, self._comes_from_the_other_side]),
-            "late-entry": partial(self._people, 3, 4, [self._comes_late, self._comes_late]),
-            "crossing": partial(self._people, 3, 4, [self._crosses, self._crosses]),
-            "pillar": partial(self._people, 2, 3, [self._passes], pillars=True),
-            "pan": partial(self._people, 2, 4, [self._returns], camera="pan"),
+            "re-entry": partial(self._people, 3, 4, [ways.returns, ways.crosses_and_returns]),
+            "late-entry": partial(self._people, 3, 4, [ways.comes_late, ways.comes_late]),
+            "crossing": partial(self._people, 3, 4, [ways.crosses, ways.crosses]),
+            "pillar": partial(self._people, 2, 3, [ways.passes], pillars=True),
+            "pan": partial(self._people, 2, 4, [ways.returns], camera="pan"),
             "cut": self._cut,
-            "crowd": partial(self._people, 6, 8, [self._returns, self._comes_late, self._leaves]),
-            "exit": partial(self._people, 3, 5, [self._leaves, self._returns]),
+            "crowd": partial(self._people, 6, 8, [ways.returns, ways.comes_late, ways.leaves]),
+            "exit": partial(self._people, 3, 5, [ways.leaves, ways.returns]),
             "cars": self._cars,
-            "zoom": partial(self._people, 2, 4, [self._comes_late, self._crosses], camera="zoom"),
+            "zoom": partial(self._people, 2, 4, [ways.comes_late, ways.crosses], camera="zoom"),
         }
         return write[self.plot]()
 
@@ -58,32 +59,30 @@ class _Script:
         self,
         least: int,
         most: int,
-        busy: Sequence[Callable[[float], Knots]],
+        busy: Sequence[Way],
         *,
         camera: str = "",
         pillars: bool = False,
     ) -> tuple[Shot, ...]:
         n = int(self.rng.integers(least, most + 1))
-        places = self._places(n, free=0.5 if pillars else None)
-        ways: list[Knots] = [busy[i](places[i]) if i < len(busy) else self._stays(places[i]) for i in range(n)]
-        ways = [ways[i] for i in self.rng.permutation(n)]
+        places = ways.homes(self.rng, n, free=0.5 if pillars else None)
+        paths: list[Knots] = [(busy[i] if i < len(busy) else ways.stays)(self.rng, places[i]) for i in range(n)]
+        paths = [paths[i] for i in self.rng.permutation(n)]
         wide = 1.5 if camera else 1.0
         tall = (0.46 if n > 5 else 0.56) / wide * (1.15 if camera else 1.0)
-        dressed = dress(self.rng, n, ways if not camera else None)
-        actors = self._cast(dressed, ways, tall, wide)
+        dressed = dress(self.rng, n, paths if not camera else None)
+        actors = self._cast(dressed, paths, tall, wide)
         if self.plot in ("late-entry", "pan") and self.rng.random() < 0.7:
             actors += (self._passing_car(n + 1, wide),)
         backdrop = "street" if any(a.category == "car" for a in actors) else str(self.rng.choice(["room", "street"]))
         posts = ((0.925, partial(pillar, at=0.5, radius=0.085)),) if pillars else ()
         return (Shot(0, backdrop, actors, posts, self._camera(camera, wide) if camera else None),)
 
-    def _cast(self, dressed: Sequence[Dressed], ways: Sequence[Knots], tall: float, wide: float) -> tuple[Actor, ...]:
+    def _cast(self, dressed: Sequence[Dressed], paths: Sequence[Knots], tall: float, wide: float) -> tuple[Actor, ...]:
         """People on lanes of their own, nearer ones lower in the frame and a little taller."""
-        lanes = self.rng.permutation(
-            np.linspace(0.84, 0.97, max(2, len(ways)))[: len(ways)] if len(ways) > 1 else [0.93]
-        )
+        lanes = self.rng.permutation(np.linspace(0.84, 0.97, max(2, len(paths)))[: len(paths)])
         actors = []
-        for i, (who, way, lane) in enumerate(zip(dressed, ways, lanes, strict=True)):
+        for i, (who, way, lane) in enumerate(zip(dressed, paths, lanes, strict=True)):
             y = 0.5 + (float(lane) - 0.5) * (1.0 if wide == 1.0 else 0.8)
             height = tall * who.stature * (0.92 + 0.6 * (float(lane) - 0.84))
             route = Route(way, y, self.seconds)
@@ -95,12 +94,12 @@ class _Script:
     def _cut(self) -> tuple[Shot, ...]:
         """Two shots of different places; one person of the first is in the second too."""
         n = int(self.rng.integers(3, 5))
-        places = self._places(n)
-        ways = [self._stays(x) for x in places]
+        places = ways.homes(self.rng, n)
+        paths = [ways.stays(self.rng, x) for x in places]
         dressed = dress(self.rng, n, None)
-        cast = self._cast(dressed, ways, 0.56, 1.0)
+        cast = self._cast(dressed, paths, 0.56, 1.0)
         moved = person(
-            1, cast[0].description, dressed[0].look, Route(self._stays(0.3), 0.93, self.seconds), height=0.56,
+            1, cast[0].description, dressed[0].look, Route(ways.stays(self.rng, 0.3), 0.93, self.seconds), height=0.56,
             expressions=cast[0].expressions,
         )  # fmt: skip
         half = max(2, n // 2)
@@ -137,49 +136,6 @@ class _Script:
         route = Route(((0, 1.4), (0.35, 1.4), (0.8, 0.5), (1, 0.3)), 0.5 + 0.26 / wide, self.seconds)
         words = f"the {name} car"
         return car(entity, words, rgb, route, length=0.40 / wide, seed=self.seed, faces_left=True, expressions=(words,))
-
-    # ways, as (time, x) knots
-
-    def _places(self, n: int, free: float | None = None) -> list[float]:
-        """Homes spread over the width, none near `free`."""
-        spread = np.linspace(0.14, 0.86, n) + self.rng.uniform(-0.03, 0.03, n)
-        if free is not None:
-            spread = np.where(np.abs(spread - free) < 0.2, free + np.where(spread < free, -0.24, 0.24), spread)
-        return [float(x) for x in spread]
-
-    def _stays(self, x: float) -> Knots:
-        drift = self.rng.uniform(-0.05, 0.05, 4)
-        return tuple((t, float(np.clip(x + d, 0.08, 0.92))) for t, d in zip((0, 0.33, 0.66, 1), drift, strict=True))
-
-    def _returns(self, x: float) -> Knots:
-        """Out at the nearer side, away for a while, and back."""
-        out = -0.2 if x < 0.5 else 1.2
-        gone, back = float(self.rng.uniform(0.22, 0.3)), float(self.rng.uniform(0.5, 0.6))
-        home = float(np.clip(x + self.rng.uniform(-0.1, 0.1), 0.1, 0.9))
-        return (0, x), (0.06, x), (gone, out), (back, out), (back + 0.25, home), (1, home)
-
-    def _comes_from_the_other_side(self, x: float) -> Knots:
-        """Past everybody and out at the farther side, and back from there."""
-        return self._returns(1 - x) if x < 0.5 else tuple((t, p) for t, p in self._returns(x))
-
-    def _leaves(self, x: float) -> Knots:
-        out = -0.2 if x < 0.5 else 1.2
-        t = float(self.rng.uniform(0.35, 0.55))
-        return (0, x), (t, x), (t + 0.25, out), (1, out)
-
-    def _comes_late(self, x: float) -> Knots:
-        out = -0.2 if x < 0.5 else 1.2
-        t = float(self.rng.uniform(0.25, 0.5))
-        return (0, out), (t, out), (t + 0.28, x), (1, x)
-
-    def _crosses(self, x: float) -> Knots:
-        far = float(np.clip(1 - x + self.rng.uniform(-0.05, 0.05), 0.1, 0.9))
-        return (0, x), (0.1, x), (0.48, far), (0.6, far), (0.95, x), (1, x)
-
-    def _passes(self, x: float) -> Knots:
-        """From one side of the pillar to the other and back."""
-        a = 0.24 if x < 0.5 else 0.76
-        return (0, a), (0.08, a), (0.42, 1 - a), (0.58, 1 - a), (0.92, a), (1, a)
 
     def _camera(self, kind: str, wide: float) -> Camera:
         """A pan over part of the world, or a slow zoom; both see all homes for most of the time."""

@@ -63,7 +63,8 @@ class Shot:
 
     start: float
     """Share of the scene's length at which it begins."""
-    backdrop: str
+    backdrop: str | Callable[[Size], F32]
+    """"room", "street", or what draws [H, W, 3] 0..255 of a size."""
     actors: tuple[Actor, ...]
     occluders: tuple[tuple[float, Callable[[Size], Patch]], ...] = ()
     """(depth, drawing) of static foreground that is no entity."""
