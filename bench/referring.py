@@ -79,6 +79,12 @@ def run_all(cases: Sequence[Case], jobs: int, *, strefer: bool) -> Iterator[Row]
             yield done.result()
 
 
+def brief(row: Row) -> str:
+    """One line of a case that is done, for logs."""
+    theirs = "" if row.strefer is None else f", the Strefer way {row.strefer.jf:.3f} in {row.strefer_s:.0f} s"
+    return f"{row.case} {row.kind}: J&F {row.ours.jf:.3f} in {row.ours_s:.0f} s{theirs}"
+
+
 def seeds_of(text: str) -> list[int]:
     """`20` is 0 to 19, `3,7` those two, `7,` that one. Raises UserError for anything else."""
     try:
@@ -134,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for row in run_all(cases, options.jobs, strefer=not options.no_strefer):
                 rows[row.case] = row
                 progress.update(task, advance=1, description=row.case)
+                if not console.is_terminal:
+                    console.print(brief(row), highlight=False)
     except UserError as e:
         asked.exit(2, f"{e}\n")
     done = [rows[c.name] for c in cases]
