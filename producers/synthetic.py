@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 
 from engines.errors import UserError
 from producers.scenes.backdrop import backdrop
+from producers.scenes.camera import see_ground, see_patch
+from producers.scenes.referring import referring
 from producers.scenes.scripts import SCENES, Actor, Shot
 from producers.scenes.shapes import F32, Patch
 
 PREFIX = "synthetic:"
+EVERY_SCENE = {**SCENES, "referring": referring}
+"""The fixed scripts, and the one that the seed writes."""
 NOISE_LEVELS = 1.6
 """Standard deviation of the camera's noise, levels of 0..255."""
 U8 = NDArray[np.uint8]
@@ -47,6 +51,8 @@ class SceneEntity(msgspec.Struct, frozen=True):
     entity: int
     category: str
     description: str
+    expressions: tuple[str, ...] = ()
+    """Referring expressions that are true of it and of no other entity of the scene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +80,20 @@ class Scene:
     def entities(self) -> tuple[SceneEntity, ...]:
         """All who appear, by number."""
         everyone = {a.entity: a for shot in self.shots for a in shot.actors}
-        return tuple(SceneEntity(a.entity, a.category, a.description) for _, a in sorted(everyone.items()))
+        return tuple(
+            SceneEntity(a.entity, a.category, a.description, a.expressions or (a.description,))
+            for _, a in sorted(everyone.items())
+        )
 
     def frames(self) -> Iterator[tuple[U8, int, GroundTruth]]:
         """(RGB [H, W, 3] uint8, presentation time in us, truth) of every frame, from the beginning."""
-        grounds = [backdrop(shot.backdrop, self.size, self.seed) for shot in self.shots]
+        grounds = [_ground(shot, self.size, self.seed) for shot in self.shots]
         width, height = self.size
         noise = np.random.default_rng(self.seed).normal(0, NOISE_LEVELS, (height + 64, width + 64)).astype(np.float32)
         for i in range(self.frame_count):
             at_s = float(i / self.fps)
             number = max(k for k, shot in enumerate(self.shots) if at_s >= shot.start * self.seconds)
-            picture, masks = _draw(self.shots[number], grounds[number], at_s, self.size)
+            picture, masks = _draw(self.shots[number], grounds[number], at_s, at_s / self.seconds, self.size)
             dy, dx = np.random.default_rng((self.seed, i)).integers(0, 64, 2)
             picture += noise[dy : dy + height, dx : dx + width, None]
             np.clip(picture, 0, 255, out=picture)
@@ -95,8 +104,8 @@ class Scene:
 def make_scene(spec: str) -> Scene:
     """The scene of `synthetic:NAME[?seconds=8&size=640x360&fps=30&seed=1]`. Raises UserError for any other."""
     name, _, query = spec.removeprefix(PREFIX).partition("?")
-    if name not in SCENES:
-        raise UserError(f"there is no synthetic scene {name!r}; there are {', '.join(SCENES)}")
+    if name not in EVERY_SCENE:
+        raise UserError(f"there is no synthetic scene {name!r}; there are {', '.join(EVERY_SCENE)}")
     options = {"seconds": "8", "size": "640x360", "fps": "30", "seed": "1"}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in options:
@@ -113,15 +122,27 @@ def make_scene(spec: str) -> Scene:
         raise UserError(
             f"{spec!r} is out of bounds: 0 < seconds <= 86400, fps 1 to 240, size 64x64 to 7680x4320, seed >= 0"
         )
-    return Scene(name, seconds, (width, height), fps, seed, SCENES[name](seconds, seed))
+    return Scene(name, seconds, (width, height), fps, seed, EVERY_SCENE[name](seconds, seed))
 
 
-def _draw(shot: Shot, ground: F32, at_s: float, size: tuple[int, int]) -> tuple[F32, dict[int, Mask]]:
-    """The picture [H, W, 3] float32 and the visible masks at one time."""
-    picture, masks = ground.copy(), dict[int, Mask]()
-    layers: list[tuple[float, Actor | None, Patch | None]] = [(a.depth, a, a.draw(at_s, size)) for a in shot.actors]
-    layers += [(depth, None, draw(size)) for depth, draw in shot.occluders]
+def _ground(shot: Shot, size: tuple[int, int], seed: int) -> F32:
+    """The shot's world without anybody, [H, W, 3]."""
+    world = shot.camera.world(size) if shot.camera else size
+    return backdrop(shot.backdrop, world, seed) if isinstance(shot.backdrop, str) else shot.backdrop(world)
+
+
+def _draw(shot: Shot, ground: F32, at_s: float, share: float, size: tuple[int, int]) -> tuple[F32, dict[int, Mask]]:
+    """The picture [H, W, 3] float32 and the visible masks at one time (in seconds, and as a share of the scene)."""
+    masks = dict[int, Mask]()
+    camera = shot.camera
+    world = size if camera is None else camera.world(size)
+    view = (0.0, 0.0, 1.0) if camera is None else camera.view(share, size)
+    picture = ground.copy() if camera is None else see_ground(ground, view, size)
+    layers: list[tuple[float, Actor | None, Patch | None]] = [(a.depth, a, a.draw(at_s, world)) for a in shot.actors]
+    layers += [(depth, None, draw(world)) for depth, draw in shot.occluders]
     for _, actor, patch in sorted(layers, key=lambda layer: layer[0]):  # far to near
+        if patch is not None and camera is not None:
+            patch = see_patch(patch, view, size)
         if patch is None:
             continue
         if actor is not None:
@@ -133,8 +154,8 @@ def _draw(shot: Shot, ground: F32, at_s: float, size: tuple[int, int]) -> tuple[
         for mask in masks.values():
             mask[window] &= ~solid
         if actor is not None:
-            masks[actor.entity] = np.zeros(ground.shape[:2], np.bool_)
-            masks[actor.entity][window] = solid
+            mask = masks.setdefault(actor.entity, np.zeros(picture.shape[:2], np.bool_))
+            mask[window] |= solid
     return picture, {entity: mask for entity, mask in masks.items() if mask.any()}
 
 

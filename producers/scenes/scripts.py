@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from producers.scenes.camera import Camera
 from producers.scenes.car import car_sprite, place
 from producers.scenes.person import Look, Pose, draw_person
 from producers.scenes.shapes import F32, Colour, Patch, capsule, checks, cloth, plain, stripes
@@ -52,6 +53,8 @@ class Actor:
     depth: float
     """Greater is nearer: it hides what is farther."""
     draw: Callable[[float, Size], Patch | None]
+    expressions: tuple[str, ...] = ()
+    """Referring expressions that are true of this entity and of no other of the scene; () for the description alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,18 @@ class Shot:
 
     start: float
     """Share of the scene's length at which it begins."""
-    backdrop: str
+    backdrop: str | Callable[[Size], F32]
+    """"room", "street", or what draws [H, W, 3] 0..255 of a size."""
     actors: tuple[Actor, ...]
     occluders: tuple[tuple[float, Callable[[Size], Patch]], ...] = ()
     """(depth, drawing) of static foreground that is no entity."""
+    camera: Camera | None = None
+    """What moves over the world; None: the world is the frame. Everything is drawn in the world's size."""
 
 
-def person(entity: int, words: str, look: Look, route: Route, *, height: float = 0.60) -> Actor:
+def person(
+    entity: int, words: str, look: Look, route: Route, *, height: float = 0.60, expressions: tuple[str, ...] = ()
+) -> Actor:
     def draw(t: float, size: Size) -> Patch | None:
         width, tall = size[0], size[1] * height
         speed = route.speed(t) * width / tall  # body heights a second
@@ -81,10 +89,20 @@ def person(entity: int, words: str, look: Look, route: Route, *, height: float =
         )
         return draw_person(look, pose, size)
 
-    return Actor(entity, "person", words, route.y, draw)
+    return Actor(entity, "person", words, route.y, draw, expressions)
 
 
-def car(entity: int, words: str, colour: Colour, route: Route, *, length: float, seed: int, faces_left: bool) -> Actor:
+def car(
+    entity: int,
+    words: str,
+    colour: Colour,
+    route: Route,
+    *,
+    length: float,
+    seed: int,
+    faces_left: bool,
+    expressions: tuple[str, ...] = (),
+) -> Actor:
     sprites: dict[Size, tuple[F32, F32]] = {}
 
     def draw(t: float, size: Size) -> Patch | None:
@@ -92,13 +110,14 @@ def car(entity: int, words: str, colour: Colour, route: Route, *, length: float,
             sprites[size] = car_sprite(colour, int(length * size[0]), seed)
         return place(sprites[size], route.x(t) * size[0], route.y * size[1], mirrored=not faces_left, size=size)
 
-    return Actor(entity, "car", words, route.y, draw)
+    return Actor(entity, "car", words, route.y, draw, expressions)
 
 
-def _pillar(size: Size) -> Patch:
+def pillar(size: Size, *, at: float = 0.5, radius: float = 0.105) -> Patch:
+    """A stone pillar from the ceiling to the floor, its middle and radius in shares of the width."""
     width, height = size
     patch = Patch.empty(0, 0, width, height)
-    x, radius = 0.5 * width, 0.105 * width
+    x, radius = at * width, radius * width
     capsule(patch, (x, -2 * radius), (x, 0.93 * height), (radius, radius), (176, 168, 150), cloth(5, 6.0, 0.12))
     patch.rgb[int(0.94 * height) :], patch.alpha[int(0.94 * height) :] = 0, 0
     return patch
@@ -179,7 +198,7 @@ def behind_pillar(seconds: float, seed: int) -> tuple[Shot, ...]:
     way = Route(((0, 0.20), (0.42, 0.82), (0.55, 0.82), (1, 0.20)), 0.91, seconds)
     stay = Route(((0, 0.13), (0.5, 0.10), (1, 0.14)), 0.96, seconds)
     actors = (person(1, YELLOW, yellow, way, height=0.56), person(2, BLUE, blue, stay))
-    return (Shot(0, "room", actors, ((0.935, _pillar),)),)
+    return (Shot(0, "room", actors, ((0.935, pillar),)),)
 
 
 SCENES: dict[str, Callable[[float, int], tuple[Shot, ...]]] = {
