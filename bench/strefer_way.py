@@ -29,6 +29,7 @@ from kernels import rle
 from stream import colours, refer
 from stream.detect import Detect
 from stream.entity import Traits, same_kind
+from stream.evidence import at_a_glance
 from stream.outline import Outline
 from stream.parse import Expression, parse
 from stream.patch import HALF, Patch
@@ -149,8 +150,7 @@ def resolve(
         if len(group) == 1 and len(candidates) == 1:
             bound[group[0][0].id] = (candidates[0] + 1,)  # taken unchecked
             continue
-        peers = [seen[i] for i in candidates]
-        answers = {s.id: _ask(e, candidates, labels, seen, peers) for s, e in group}
+        answers = {s.id: _ask(e, candidates, labels, seen) for s, e in group}
         single = {q: a[0] for q, a in answers.items() if len(a) == 1}
         if len(set(single.values())) < len(single):
             continue  # two claim one box: the whole partition is discarded
@@ -175,11 +175,10 @@ def _partitions(
     yield from groups.items()
 
 
-def _ask(
-    e: Expression, candidates: Sequence[int], labels: Sequence[str], seen: Sequence[Traits], peers: list[Traits]
-) -> list[int]:
+def _ask(e: Expression, candidates: Sequence[int], labels: Sequence[str], seen: Sequence[Traits]) -> list[int]:
     """The question put to RexSeek: the boxes that answer, best first; several where none leads."""
-    fits = sorted(((refer.evidence(e, labels[i], seen[i], peers), i) for i in candidates), key=lambda t: (-t[0], t[1]))
+    present = {i: (label, traits) for i, (label, traits) in enumerate(zip(labels, seen, strict=True))}
+    fits = sorted(((at_a_glance(e, i, present), i) for i in candidates), key=lambda t: (-t[0], t[1]))
     return [i for s, i in fits if s >= refer.LEAST and s > fits[0][0] - refer.MARGIN]
 
 

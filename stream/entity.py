@@ -72,7 +72,7 @@ class Traits(msgspec.Struct):
 
     colours: part -> [12] shares of colour names. x, y, bottom, height, width: of the box, in shares of the frame.
     speed, vx, vy: of the centre against the camera, in body heights a second. growth: of the box, in shares of its
-    height a second. torso: shoulders to hips, a slow maximum in shares of the frame's height, 0 where never seen.
+    height a second.
     named: what detectors called it, in shares. postures: word -> fit in [0, 1] of the last pose. frame: the frame's
     width / height. sights: how many frames were averaged.
     """
@@ -87,7 +87,6 @@ class Traits(msgspec.Struct):
     vx: float = 0.0
     vy: float = 0.0
     growth: float = 0.0
-    torso: float = 0.0
     named: dict[str, float] = msgspec.field(default_factory=dict)
     postures: dict[str, float] = msgspec.field(default_factory=dict)
     frame: float = 16 / 9

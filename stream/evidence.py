@@ -25,12 +25,6 @@ _FLEETING = frozenset({"motion", "direction", "speed", "pose", "action"})
 _PARTS = ("top", "bottom", "head")
 _STILL = ("standing", "sitting", "lying")
 """Poses that nobody walks in."""
-_CHILD, _GROWN = 0.72, 0.88
-"""Trunk against the longest in sight under which a person is taken for a child, and above which for a grown-up."""
-_NOUN_LEAST = 0.35
-"""Who is called a man may be a small one: less is said by a noun than by an adjective."""
-_CHILDREN = frozenset("girl boy child kid baby toddler".split())
-_GROWN_UPS = frozenset("man woman lady gentleman adult".split())
 _SIDES = {"left": ("x", -1), "right": ("x", 1), "top": ("y", -1), "bottom": ("y", 1), "near": ("bottom", 1),
           "far": ("bottom", -1), "large": ("height", 1), "tall": ("height", 1), "small": ("height", -1),
           "short": ("height", -1), "fast": ("speed", 1), "slow": ("speed", -1)}  # fmt: skip
@@ -71,8 +65,14 @@ def together(expression: Expression, found: list[float | None]) -> float:
     return 0.6 if expression.gendered or found else 0.8
 
 
-Clause = Attribute | Relation | Order | str
-"""A string is what the noun alone says of its age: `child` or `grown-up`."""
+def at_a_glance(expression: Expression, me: int, present: Present) -> float:
+    """How well entity `me` fits now, by this one look, in [0, 1]."""
+    found = fits(expression, me, present)
+    return 0.0 if found is None else kind(expression.category, *present[me]) * together(expression, found)
+
+
+Clause = Attribute | Relation | Order
+"""What the noun says beyond the category (girl, man) is an attribute of kind `noun`, which nothing here can measure."""
 
 
 def _clauses(expression: Expression) -> Iterator[Clause]:
@@ -80,13 +80,11 @@ def _clauses(expression: Expression) -> Iterator[Clause]:
     if expression.order is not None:
         yield expression.order
     yield from expression.relations
-    if expression.noun in _CHILDREN or expression.noun in _GROWN_UPS:
-        yield "child" if expression.noun in _CHILDREN else "grown-up"
+    if expression.gendered:
+        yield Attribute("noun", expression.noun)
 
 
 def _name(clause: Clause) -> str:
-    if isinstance(clause, str):
-        return clause
     if isinstance(clause, Order):
         return f"order {clause.n} {clause.by}".rstrip()
     no = "not " if clause.negated else ""
@@ -100,9 +98,6 @@ def _fleeting(clause: Clause) -> bool:
 
 
 def _fit(clause: Clause, me: int, present: Present) -> float | None:
-    if isinstance(clause, str):
-        found = _age(clause == "child", me, present)
-        return None if found is None else max(_NOUN_LEAST, found)
     if isinstance(clause, Order):
         return _order(clause, me, present)
     found = _relation(clause, me, present) if isinstance(clause, Relation) else _attribute(clause, me, present)
@@ -126,8 +121,6 @@ def _attribute(a: Attribute, me: int, present: Present) -> float | None:
     if a.kind == "size" and a.part == "whole":
         rank = _rank(traits.height, [p.height for p in peers])
         return rank if a.value == "large" else 1 - rank
-    if a.kind == "age":
-        return _age(a.value == "young", me, present)
     if a.kind == "motion":
         return _motion(a.value, traits)
     if a.kind == "direction":
@@ -185,21 +178,6 @@ def _order(order: Order, me: int, present: Present) -> float | None:
     return 1.0 if values.index(mine) + 1 == n else 0.05
 
 
-def _age(child: bool, me: int, present: Present) -> float | None:
-    """By the length of the trunk among the people in sight, which neither crouching nor a hidden half changes; None
-    where nobody is much smaller, or they stand at different distances."""
-    traits, peers = present[me][1], [p for p in _peers(me, present) if p.torso > 0]
-    if traits.torso <= 0 or len(peers) < 2:
-        return None
-    largest = max(peers, key=lambda p: p.torso)
-    if min(p.torso for p in peers) > _CHILD * largest.torso:
-        return None
-    if abs(traits.bottom - largest.bottom) > 0.35 * largest.height:
-        return None
-    small = float(np.clip((_GROWN - traits.torso / largest.torso) / (_GROWN - _CHILD), 0.05, 0.95))
-    return small if child else 1 - small
-
-
 def _relation(r: Relation, me: int, present: Present) -> float | None:
     """The best of those it may be related to; None where nothing in sight is of the target's category, or the relation
     is none that boxes show."""
@@ -211,10 +189,10 @@ def _relation(r: Relation, me: int, present: Present) -> float | None:
     for other, (_, b) in present.items():
         if other == me:
             continue
-        found = fits(_plain(r.target), other, present)
-        if found is None:
+        answers = at_a_glance(_plain(r.target), other, present)
+        if not answers:
             continue
-        fit = together(r.target, found) * shows(a, b)
+        fit = answers * shows(a, b)
         best = fit if best is None else max(best, fit)
     return best
 

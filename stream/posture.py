@@ -45,13 +45,6 @@ def fits(landmarks: F32 | None) -> dict[str, float]:
     return found
 
 
-def torso(landmarks: F32 | None) -> float:
-    """Pixels from the shoulders to the hips, 0 where they are not seen."""
-    if landmarks is None or not _seen(landmarks, 11, 12, 23, 24):
-        return 0.0
-    return float(np.hypot(*(landmarks[[11, 12], :2].mean(axis=0) - landmarks[[23, 24], :2].mean(axis=0))))
-
-
 def _seen(landmarks: F32, *which: int) -> bool:
     return bool((landmarks[list(which), 2] >= SURE).all())
 

@@ -134,7 +134,8 @@ def _decide(state: ReferState) -> list[Body]:
         if expression.plural:
             kind, entities, margin = _several(expression, ranked)
         else:
-            kind, entities, margin = _one(q, ranked, held)
+            others = [o for o in state.queries if o is not q]
+            kind, entities, margin = _one(q, ranked, held, others)
         events += _say(q, kind, entities, ranked, margin)
     return events
 
@@ -153,24 +154,23 @@ def _assign(queries: list[Query]) -> dict[str, tuple[int, float]]:
     return {q: (i, firm[q]) for q, i in taken.items() if firm[q] >= LEAST}
 
 
-def _one(q: Query, ranked: list[tuple[float, int]], held: dict[str, tuple[int, float]]) -> tuple[str, list[int], float]:
+def _one(
+    q: Query, ranked: list[tuple[float, int]], held: dict[str, tuple[int, float]], others: list[Query]
+) -> tuple[str, list[int], float]:
     """What a singular query answers: (kind, entities, margin)."""
     if not ranked:
         return "", [], 0.0
-    alone = ranked[0][0] - (ranked[1][0] if len(ranked) > 1 else LEAST)
-    if q.id not in held:  # who fits is another query's; where nobody else could be meant, it answers both
-        if len(ranked) == 1 or alone >= 2 * MARGIN:
-            return "bound", [ranked[0][1]], alone
-        return "ambiguous", [i for _, i in ranked], alone
-    mine = held[q.id][0]
-    score = q.evidence[mine]
-    # against those that no other query holds more firmly
-    rest = [
-        s
-        for s, i in ranked
-        if i != mine and not any(at == i and firm >= s + MARGIN for other, (at, firm) in held.items() if other != q.id)
-    ]
-    margin = score - max(rest, default=0.0)
+    # those that no other query, of somebody else, holds more firmly
+    firmly = [held[o.id] for o in others if o.id in held and not _may_be_one(parse(q.text), parse(o.text))]
+    left = [(s, i) for s, i in ranked if not any(at == i and firm >= s + MARGIN for at, firm in firmly)]
+    if not left:  # where nobody else could be meant, one answers two
+        margin = ranked[0][0] - (ranked[1][0] if len(ranked) > 1 else LEAST)
+        if len(ranked) == 1 or margin >= 2 * MARGIN:
+            return "bound", [ranked[0][1]], margin
+        return "ambiguous", [i for _, i in ranked], margin
+    mine = next((i for _, i in left if held.get(q.id, (0, 0.0))[0] == i), left[0][1])
+    rest = [s for s, i in left if i != mine]
+    margin = q.evidence[mine] - max(rest, default=0.0)
     moves = q.said_kind == "bound" and q.said != [mine]
     wanted = MARGIN + STAY * q.rebound if moves else MARGIN
     if not rest or margin >= wanted:
@@ -178,6 +178,13 @@ def _one(q: Query, ranked: list[tuple[float, int]], held: dict[str, tuple[int, f
     if moves and margin >= MARGIN:
         return "bound", q.said, 0.0  # not clear enough to change hands once more
     return "ambiguous", [i for _, i in ranked], margin
+
+
+def _may_be_one(a: Expression, b: Expression) -> bool:
+    """Whether both may well be said of the same one: `the girl` and `the girl in the blue skirt`."""
+    nouns = {e.noun for e in (a, b) if e.noun not in (e.category, "object")}
+    said = [set(e.attributes) | set(e.relations) | {e.order} - {None} for e in (a, b)]
+    return len(nouns) <= 1 and (said[0] <= said[1] or said[1] <= said[0])
 
 
 def _several(expression: Expression, ranked: list[tuple[float, int]]) -> tuple[str, list[int], float]:

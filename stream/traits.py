@@ -30,7 +30,6 @@ def observe(traits: Traits, e: Entity, rgb: U8, landmarks: F32 | None) -> None:
     traits.vy += fast * (e.velocity[1] / high - traits.vy)
     traits.growth += fast * (_growth(e) - traits.growth)
     traits.frame = w / h
-    traits.torso = max(0.98 * traits.torso, posture.torso(landmarks) / h)
     votes = sum(e.votes.values())
     traits.named = {name: v / votes for name, v in sorted(e.votes.items())} if votes else {}
     traits.postures = posture.fits(landmarks) or traits.postures
