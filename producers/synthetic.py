@@ -22,9 +22,10 @@ from producers.scenes.camera import see_ground, see_patch
 from producers.scenes.referring import referring
 from producers.scenes.scripts import SCENES, Actor, Shot
 from producers.scenes.shapes import F32, Patch
+from producers.scenes.traps import TRAPS
 
 PREFIX = "synthetic:"
-EVERY_SCENE = {**SCENES, "referring": referring}
+EVERY_SCENE = {**SCENES, **TRAPS, "referring": referring}
 """The fixed scripts, and the one that the seed writes."""
 NOISE_LEVELS = 1.6
 """Standard deviation of the camera's noise, levels of 0..255."""

@@ -134,7 +134,7 @@ class Associate:
     ) -> None:
         """Entity `e` is what detection `d` shows."""
         box, score, category = found.boxes[d], float(found.scores[d]), found.categories[d]
-        e.hits, e.misses = e.hits + 1, 0
+        e.hits, e.misses, e.found_us = e.hits + 1, 0, view.pts_us
         if category == "object" and e.category != "object":
             return  # something moves where it is: a sign of life, no better box or name
         e.score = score if e.score == 0 else 0.6 * e.score + 0.4 * score
@@ -193,7 +193,8 @@ class Associate:
         e = Entity(state.next_tentative, category, "tentative", view.pts_us, view.pts_us, box.copy(), patch, score)
         state.next_tentative -= 1
         e.votes[category] = score
-        e.pose_us, e.reference_area = view.pts_us, float(area)
+        e.pose_us = e.found_us = view.pts_us
+        e.reference_area = float(area)
         state.entities.append(e)
         state.first_patches[e.id] = patch
 

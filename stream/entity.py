@@ -133,6 +133,8 @@ class Entity(msgspec.Struct):
     """When it was last seen before it came back; -1 where it was never away."""
     born_us: int = -1
     """When it first was seen, exits and re-entries apart."""
+    found_us: int = -1
+    """When a detector last found it."""
     asked_us: int = -1_000_000
     """When a second network was last asked."""
     traits: Traits = msgspec.field(default_factory=Traits)

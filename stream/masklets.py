@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.crops import F32
+from engines.crops import F32, U8
 from engines.reid import ReidNet
 from stream import look as looks
 from stream.associate import Associate
@@ -22,6 +22,10 @@ from stream.patch import window_of
 from stream.redraw import Redraw
 from stream.reidentify import Reidentifier
 from stream.view import FollowOptions, FollowState, View
+
+REST, ALIKE = 0.4, 0.7
+"""Share of its usual mask under which what is drawn of an entity may be a rest, left on somebody else, and how alike a
+newcomer must be to be taken for it."""
 
 
 class Masklets:
@@ -158,11 +162,12 @@ class Masklets:
                 continue
             if e.look is None or e.patch is None or not self._active(e):
                 continue
-            for hidden in [h for h in state.entities if h.state == "hidden" and same_kind(h.category, e.category)]:
-                if hidden.seen_us < e.first_us:  # it may be the newcomer: let it be asked for
-                    events.append(exited(hidden, hidden.reason, view.scale))
-                    self._reidentifier.put(state.gallery, hidden)
-                    state.entities = [o for o in state.entities if o is not hidden]
+            for other in [o for o in state.entities if o.live and same_kind(o.category, e.category)]:
+                if _may_be(other, e, view.rgb):  # it may be the newcomer: let it be asked for
+                    _cut_short(state, other, e.first_us)
+                    events.append(exited(other, other.reason, view.scale))
+                    self._reidentifier.put(state.gallery, other)
+                    state.entities = [o for o in state.entities if o is not other]
             known = self._reidentifier.find(state.gallery, e, view.size)
             if known is None and e.hits < self._o.confirm_hits + 3 and self._reidentifier.may_know(state.gallery, e):
                 continue  # half out of a hiding place it resembles nobody yet: wait for a better sight
@@ -228,6 +233,35 @@ class Masklets:
 def _forget(state: FollowState, e: Entity) -> None:
     state.frames.pop(e.id, None)
     state.first_patches.pop(e.id, None)
+
+
+def _may_be(other: Entity, newcomer: Entity, rgb: U8) -> bool:
+    """Whether a live entity may be the newcomer, who has come out elsewhere: it was hidden before; or no detection has
+    supported it since, and the newcomer looks more like it than what is still drawn of it, a rest on somebody else."""
+    if other.state == "hidden":
+        return other.seen_us < newcomer.first_us
+    if other.patch is None or other.look is None or newcomer.look is None or other.found_us >= newcomer.first_us:
+        return False
+    known = looks.colours_only(other.look)
+    alike = looks.similarity(looks.colours_only(newcomer.look), known)
+    if alike < ALIKE:
+        return False
+    now = looks.measure(rgb, other.patch, None)
+    if (
+        other.patch.area > REST * other.reference_area
+        and now is not None
+        and looks.similarity(now, known) > alike - 0.05
+    ):
+        return False
+    other.reason = "occluded"
+    return True
+
+
+def _cut_short(state: FollowState, e: Entity, until_us: int) -> None:
+    """What was drawn of it since then was not it."""
+    e.seen_us = min(e.seen_us, until_us)
+    if e.id in state.frames:
+        state.frames[e.id] = [f for f in state.frames[e.id] if f.pts_us < until_us]
 
 
 def exited(e: Entity, reason: ExitReason, scale: float) -> EntityExited:

@@ -127,7 +127,7 @@ SKIN = ((214, 164, 132), (150, 104, 76), (232, 190, 160), (112, 76, 54))
 HAIR = ((58, 38, 24), (26, 22, 20), (176, 130, 70), (96, 56, 32))
 
 
-def _looks(seed: int) -> tuple[Look, ...]:
+def looks(seed: int) -> tuple[Look, ...]:
     """Four differently clothed people; the seed changes skin, hair and the cloth's grain, not what is worn."""
     k = seed % 4
     mix = [(SKIN[(i + k) % 4], HAIR[(i + k) % 4]) for i in range(4)]
@@ -145,7 +145,7 @@ BLUE, YELLOW = "the person in the blue checked shirt", "the person with long hai
 
 def two_people(seconds: float, seed: int) -> tuple[Shot, ...]:
     """Two people walk past each other, turn round and pass again; the red one is always in front."""
-    red, green, *_ = _looks(seed)
+    red, green, *_ = looks(seed)
     there = Route(((0, 0.18), (0.44, 0.82), (0.56, 0.82), (1, 0.20)), 0.95, seconds)
     back = Route(((0, 0.82), (0.44, 0.18), (0.56, 0.18), (1, 0.80)), 0.90, seconds)
     return (Shot(0, "room", (person(1, RED, red, there), person(2, GREEN, green, back, height=0.56))),)
@@ -153,7 +153,7 @@ def two_people(seconds: float, seed: int) -> tuple[Shot, ...]:
 
 def exit_reentry(seconds: float, seed: int) -> tuple[Shot, ...]:
     """One person leaves at the right and comes back; another stays."""
-    red, green, *_ = _looks(seed)
+    red, green, *_ = looks(seed)
     out = Route(((0, 0.48), (0.30, 1.20), (0.55, 1.20), (0.80, 0.62), (1, 0.50)), 0.94, seconds)
     stay = Route(((0, 0.20), (0.4, 0.28), (0.7, 0.17), (1, 0.24)), 0.90, seconds)
     return (Shot(0, "room", (person(1, RED, red, out), person(2, GREEN, green, stay, height=0.57))),)
@@ -161,7 +161,7 @@ def exit_reentry(seconds: float, seed: int) -> tuple[Shot, ...]:
 
 def late_entry(seconds: float, seed: int) -> tuple[Shot, ...]:
     """One person from the start, a second from 0.35 on, a car from 0.6 on."""
-    _, green, blue, _ = _looks(seed)
+    _, green, blue, _ = looks(seed)
     first = Route(((0, 0.70), (0.5, 0.84), (1, 0.66)), 0.95, seconds)
     second = Route(((0, -0.15), (0.35, -0.15), (0.75, 0.36), (1, 0.30)), 0.93, seconds)
     drive = Route(((0, 1.35), (0.6, 1.35), (0.95, 0.45), (1, 0.45)), 0.80, seconds)
@@ -171,7 +171,7 @@ def late_entry(seconds: float, seed: int) -> tuple[Shot, ...]:
 
 def cut(seconds: float, seed: int) -> tuple[Shot, ...]:
     """Half-way the picture cuts from two people in a room to a third person and a car in the street."""
-    red, green, blue, _ = _looks(seed)
+    red, green, blue, _ = looks(seed)
     a = Route(((0, 0.25), (0.5, 0.45), (1, 0.5)), 0.95, seconds)
     b = Route(((0, 0.75), (0.5, 0.68), (1, 0.6)), 0.92, seconds)
     c = Route(((0, 0.2), (0.5, 0.2), (1, 0.42)), 0.95, seconds)
@@ -194,7 +194,7 @@ def crossing_objects(seconds: float, seed: int) -> tuple[Shot, ...]:
 
 def behind_pillar(seconds: float, seed: int) -> tuple[Shot, ...]:
     """A person goes behind a pillar, is wholly hidden, comes out again, and does so once more on the way back."""
-    *_, blue, yellow = _looks(seed)
+    *_, blue, yellow = looks(seed)
     way = Route(((0, 0.20), (0.42, 0.82), (0.55, 0.82), (1, 0.20)), 0.91, seconds)
     stay = Route(((0, 0.13), (0.5, 0.10), (1, 0.14)), 0.96, seconds)
     actors = (person(1, YELLOW, yellow, way, height=0.56), person(2, BLUE, blue, stay))
