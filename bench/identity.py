@@ -157,7 +157,7 @@ def _reentries(frames: Sequence[Frame]) -> tuple[tuple[int, int], tuple[str, ...
 
 
 def history(frames: Sequence[Frame]) -> dict[int, list[tuple[int | None, int, int]]]:
-    """By true entity: who had it (0: nobody, None: it was out of sight) from which frame to which, flickers left out."""
+    """By true entity: who had it (0: nobody, None: out of sight) from which frame to which, flickers left out."""
     found: dict[int, list[tuple[int | None, int, int]]] = {}
     for e in sorted({e for f in frames for e in f.truths}):
         runs: list[tuple[int | None, int, int]] = []
