@@ -122,11 +122,14 @@ class _Script:
                 path = tuple((t, -0.35 if at < 0 else 1.35 if at > 1 else at) for t, at in path)
             y = float(lane) if wide == 1.0 else 0.62 + (float(lane) - 0.62) * 0.8
             grow = float(self.rng.uniform(0.94, 1.06)) * (1 + 0.8 * (float(lane) - 0.92))
+            alone = sum(s.cut.category == sprite.cut.category for s in cast) == 1
+            said = sprite.cut.expression if sprite.cut.category == "person" or not alone else ""
             actors.append(
                 paste(
                     numbers[i] if numbers else i + 1, sprite, Route(path, y, self.seconds),
                     height=ADULT * sprite.cut.tall * grow / wide * (1.1 if wide > 1 else 1.0),
                     mirrored=bool(self.rng.integers(2)), first=int(self.rng.integers(40)),
+                    expression=said or f"the {sprite.cut.category}",
                 )
             )  # fmt: skip
         camera = Camera(wide, ((0, 0.42, 0.64, 1), (0.15, 0.42, 0.64, 1), (0.85, 0.58, 0.64, 1), (1, 0.58, 0.64, 1)))
@@ -134,8 +137,17 @@ class _Script:
         return Shot(start, partial(_ground, self.samples, ground), tuple(actors), posts, camera if wide > 1 else None)
 
 
-def paste(entity: int, sprite: Sprite, route: Route, *, height: float, mirrored: bool = False, first: int = 0) -> Actor:
-    """A cut-out on its way. height: of the thing, as a share of the frame's."""
+def paste(
+    entity: int,
+    sprite: Sprite,
+    route: Route,
+    *,
+    height: float,
+    mirrored: bool = False,
+    first: int = 0,
+    expression: str = "",
+) -> Actor:
+    """A cut-out on its way. height: of the thing, share of the frame's. expression: its own where none is given."""
 
     @lru_cache(maxsize=512)
     def scaled(step: int, tall_px: int) -> tuple[F32, F32]:
@@ -161,7 +173,7 @@ def paste(entity: int, sprite: Sprite, route: Route, *, height: float, mirrored:
         y = route.y * size[1] - sprite.foot[1] * k
         return moved(rgb, alpha, x, y, size)
 
-    said = (sprite.cut.expression,)
+    said = (expression or sprite.cut.expression,)
     return Actor(entity, sprite.cut.category, said[0], route.y, draw, said)
 
 

@@ -19,6 +19,7 @@ SMALLEST = 0.001
 """Share of the frame under which a true mask is neither demanded nor forbidden."""
 RUN_FRAMES = 8
 """Shorter stretches in sight, and shorter absences, are no exit or re-entry."""
+FLICKER_FRAMES = 3
 Masks = Mapping[int, str]
 """Entity -> compressed counts of one frame."""
 
@@ -153,6 +154,24 @@ def _reentries(frames: Sequence[Frame]) -> tuple[tuple[int, int], tuple[str, ...
             else:
                 notes.append(f"entity {e} was {who[0]}, came back as {who[k]} at frame {runs[k][0]}")
     return (good, total), tuple(notes)
+
+
+def history(frames: Sequence[Frame]) -> dict[int, list[tuple[int | None, int, int]]]:
+    """By true entity: who had it (0: nobody, None: out of sight) from which frame to which, flickers left out."""
+    found: dict[int, list[tuple[int | None, int, int]]] = {}
+    for e in sorted({e for f in frames for e in f.truths}):
+        runs: list[tuple[int | None, int, int]] = []
+        for i, f in enumerate(frames):
+            who = None
+            if e in f.truths:
+                row = f.iou[f.truths.index(e)]
+                who = f.predicted[int(row.argmax())] if row.size and row.max() >= 0.4 else 0
+            if runs and runs[-1][0] == who:
+                runs[-1] = (who, runs[-1][1], i)
+            else:
+                runs.append((who, i, i))
+        found[e] = [r for r in runs if r[2] - r[1] >= FLICKER_FRAMES]
+    return found
 
 
 def stretches(seen: Sequence[bool]) -> list[tuple[int, int]]:

@@ -49,6 +49,8 @@ class Mark(msgspec.Struct, frozen=True):
     reentries: tuple[int, int]
     identities: int
     notes: list[str]
+    history: dict[int, list[tuple[int | None, int, int]]]
+    """Who had each entity when: `identity.history`."""
 
     @property
     def j(self) -> float:
@@ -93,6 +95,7 @@ def judge(case: Case, answer: Answer) -> Mark:
         reentries=who.reentries,
         identities=who.identities,
         notes=list(who.notes),
+        history=identity.history(frames),
     )
 
 

@@ -3,7 +3,7 @@ the Strefer way on the same engines.
 
   python -m bench.referring --scenes synthetic --seeds 20
   python -m bench.referring --scenes composite --seeds 20 --jobs 2 --out composite.json
-  python -m bench.referring --scenes synthetic --seeds 3,13 --expressions --no-strefer
+  python -m bench.referring --scenes synthetic --seeds 3,13 --expressions --identities --no-strefer
   python -m bench.referring ~/data/mevis/valid_u            (the layout is seen from what lies there)
   python -m bench.referring ~/data/sav_val --layout sav --limit 10
 
@@ -31,7 +31,7 @@ from bench import layouts, ours, prepared, strefer_way
 from bench.cases import Case
 from bench.judge import happenings, judge
 from bench.machine import facts
-from bench.referring_table import Row, by_case, by_expression, summary
+from bench.referring_table import Row, by_case, by_entity, by_expression, summary
 from engines import lite
 from engines.errors import UserError
 from engines.store import environment_cache, environment_store
@@ -122,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     p.add_argument("--no-strefer", action="store_true", help="leave the Strefer way out")
     p.add_argument("--expressions", action="store_true", help="a line an expression, too")
+    p.add_argument("--identities", action="store_true", help="which identity had each entity when, too")
     p.add_argument("--out", type=Path, help="write all figures as JSON to this file")
     p.add_argument("--work", type=Path, help="where scenes are kept (default: the user's cache, referring/)")
     return p
@@ -149,6 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(f"{name}: {value}", style="dim")
     if options.expressions:
         console.print(by_expression(done))
+    if options.identities:
+        console.print(by_entity(done))
     console.print(by_case(done))
     console.print(summary(done))
     if options.out is not None:

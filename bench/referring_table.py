@@ -86,6 +86,17 @@ def by_expression(rows: Sequence[Row]) -> Table:
     return table
 
 
+def by_entity(rows: Sequence[Row]) -> Table:
+    """Which identity of ours had each true entity when, to find out where one was lost."""
+    table = Table("case", "entity", "identity (frames)", "notes", box=None, header_style="bold")
+    for row in rows:
+        for entity, runs in row.ours.history.items():
+            told = ", ".join(f"{'away' if who is None else who or '-'} ({a}-{b})" for who, a, b in runs)
+            notes = [n for n in row.ours.notes if n.startswith(f"entity {entity} ")]
+            table.add_row(row.case, str(entity), told, "; ".join(notes))
+    return table
+
+
 def summary(rows: Sequence[Row]) -> Table:
     arms = {"ours (lite)": totals([r.ours for r in rows])}
     theirs = [r.strefer for r in rows if r.strefer is not None]

@@ -68,6 +68,7 @@ def test_nobody_and_too_many() -> None:
 def test_a_return_that_was_not_recognised() -> None:
     mark = judge(CASE, Answer(said(renamed=9), {"a": (7,), "b": (9,)}))
     assert (mark.reentries, mark.switches, mark.identities) == ((0, 1), 1, 3)
+    assert mark.history == {1: [(7, 0, 29)], 2: [(8, 0, 9), (None, 10, 19), (9, 20, 29)]}
     assert mark.expressions[1].binding == "right"
     assert mark.expressions[1].j == pytest.approx(2 / 3)
     total = totals([mark, mark])
