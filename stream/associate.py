@@ -19,6 +19,9 @@ from stream.patch import F32, iou, shared_area
 from stream.redraw import Redraw
 from stream.view import FollowOptions, FollowState, View
 
+DRIFTED, DRIFTED_S = (0.6, 0.75), 1.0
+"""How alike what is drawn of a person must stay to that person: found just now, and not found for that long."""
+
 
 class Associate:
     """`step` gives every detection of a frame its entity, or begins one."""
@@ -149,7 +152,11 @@ class Associate:
         if e.patch is None or e.look is None or e.state == "tentative" or self._outliner.kind(e.category) != "pose":
             return False  # a car half covered does look different; a person's pose network would have said so
         now = looks.measure(view.rgb, e.patch, None)
-        return now is not None and looks.similarity(now, looks.colours_only(e.look)) < 0.6
+        alone_s = max(
+            0.0, (view.pts_us - e.found_us) / 1e6
+        )  # the longer no detector has found it, the less it is believed
+        least = min(DRIFTED[1], DRIFTED[0] + (DRIFTED[1] - DRIFTED[0]) * alone_s / DRIFTED_S)
+        return now is not None and looks.similarity(now, looks.colours_only(e.look)) < least
 
     def _whole(self, e: Entity, box: F32, others: list[Entity], view: View) -> F32:
         """The box of all of it: a rigid thing half of which is behind somebody is as large as it was."""

@@ -135,6 +135,12 @@ class Entity(msgspec.Struct):
     """When it first was seen, exits and re-entries apart."""
     found_us: int = -1
     """When a detector last found it."""
+    odd: int = 0
+    odd_us: int = -1
+    """For how many looks in a row it has looked like somebody else, and since when."""
+    was: int = 0
+    """As whom a tentative entity was followed by mistake since `odd_us`; `was_alike`: how alike it is to that one."""
+    was_alike: float = 0.0
     asked_us: int = -1_000_000
     """When a second network was last asked."""
     traits: Traits = msgspec.field(default_factory=Traits)

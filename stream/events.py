@@ -142,15 +142,15 @@ class EntityMerged(Body, frozen=True, kw_only=True):
 
 
 class EntitySplit(Body, frozen=True, kw_only=True):
-    """A mistake mended: two had changed names. What was followed as `entity` from `since_us` until now was `into`, and
-    the other way round; masks from now on are right."""
+    """A mistake mended: what was followed as `entity` from `since_us` until now was `into`; where two had changed
+    names, the other way round as well. Masks from now on are right."""
 
     entity: int
     into: int
     at_us: int
     since_us: int
-    margin: float
-    """How much more they look like each other than like themselves."""
+    similarity: float
+    """How much it still looked like `entity`, in [0, 1]."""
 
 
 class EntityDescribed(Body, frozen=True, kw_only=True):

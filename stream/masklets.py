@@ -7,23 +7,27 @@ and `redraw` beside this hold its two larger parts.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from engines.crops import F32, U8
 from engines.reid import ReidNet
 from stream import look as looks
 from stream.associate import Associate
-from stream.doubles import SecondThoughts, holder
+from stream.doubles import LIVING, SecondThoughts, holder
 from stream.entity import RIGID, Entity, same_kind
-from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, ExitReason
+from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, EntitySplit, ExitReason
 from stream.outline import Outliner
 from stream.overlap import claim, shadow
 from stream.patch import window_of
 from stream.redraw import Redraw
 from stream.reidentify import Reidentifier
-from stream.view import FollowOptions, FollowState, View
+from stream.view import FollowOptions, FollowState, View, rounded
 
-REST, ALIKE = 0.4, 0.7
+PATIENCE = 3
+"""Further detections that a newcomer waits for, where a better sight may yet tell that it is a known one."""
+REST, ALIKE, UNSURE = 0.4, 0.7, 0.5
 """Share of its usual mask under which what is drawn of an entity may be a rest, left on somebody else, and how alike a
 newcomer must be to be taken for it."""
 
@@ -38,7 +42,7 @@ class Masklets:
         self._o = options or FollowOptions()
         self._redraw = Redraw(outliner, self._o)
         self._associate = Associate(outliner, self._redraw, self._o)
-        self._second_thoughts = SecondThoughts()
+        self._second_thoughts = SecondThoughts(reidentifier)
 
     def step(self, state: FollowState, view: View) -> list[Body]:
         """Follow every entity into this frame. Returns what changed: appeared, exited, re-entered."""
@@ -136,6 +140,10 @@ class Masklets:
             self._reid.embed(view.rgb, tight) if self._reid and e.category == "person" and tight is not None else None
         )
         seen = looks.measure(view.rgb, e.patch, embed)
+        if seen is not None and e.look is not None and e.look.count >= 4 and e.category in LIVING:
+            alike = looks.similarity(looks.colours_only(seen), looks.colours_only(e.look))
+            if alike < self._second_thoughts.stranger:
+                return  # not to be taken for its own look: `doubles` will see whose it is
         if seen is not None:
             better = e.state == "tentative" and e.patch.area > 1.25 * e.look_area
             e.look, e.looked_us = looks.blend(None if better else e.look, seen), view.pts_us
@@ -162,14 +170,22 @@ class Masklets:
                 continue
             if e.look is None or e.patch is None or not self._active(e):
                 continue
-            for other in [o for o in state.entities if o.live and same_kind(o.category, e.category)]:
-                if _may_be(other, e, view.rgb):  # it may be the newcomer: let it be asked for
-                    _cut_short(state, other, e.first_us)
-                    events.append(exited(other, other.reason, view.scale))
-                    self._reidentifier.put(state.gallery, other)
-                    state.entities = [o for o in state.entities if o is not other]
+            rivals = [o for o in state.entities if o.live and same_kind(o.category, e.category)]
+            answers = {o.id: _may_be(o, e, view.rgb) for o in rivals}
+            young = e.hits < self._o.confirm_hits + PATIENCE
+            if young and "wait" in answers.values():
+                continue
+            for other in [o for o in rivals if answers[o.id] == "yes"]:  # it may be the newcomer: let it be asked for
+                _cut_short(state, other, e.first_us)
+                events.append(exited(other, other.reason, view.scale))
+                self._reidentifier.put(state.gallery, other)
+                state.entities = [o for o in state.entities if o is not other]
             known = self._reidentifier.find(state.gallery, e, view.size)
-            if known is None and e.hits < self._o.confirm_hits + 3 and self._reidentifier.may_know(state.gallery, e):
+            if (
+                known is None
+                and e.hits < self._o.confirm_hits + PATIENCE
+                and self._reidentifier.may_know(state.gallery, e)
+            ):
                 continue  # half out of a hiding place it resembles nobody yet: wait for a better sight
             box = rounded(e.box, view.scale)
             e.state = "visible"
@@ -194,6 +210,13 @@ class Masklets:
                         entity=e.id, at_us=e.first_us, category=e.category, score=round(e.score, 3), bbox=box
                     )
                 )
+            if e.was and e.was != e.id:
+                events.append(
+                    EntitySplit(
+                        entity=e.was, into=e.id, at_us=view.pts_us, since_us=e.odd_us, similarity=round(e.was_alike, 3)
+                    )
+                )
+            e.was = 0
             state.frames.setdefault(e.id, []).extend(seen_so_far)
             if first is not None:
                 state.first_patches[e.id] = first
@@ -235,26 +258,24 @@ def _forget(state: FollowState, e: Entity) -> None:
     state.first_patches.pop(e.id, None)
 
 
-def _may_be(other: Entity, newcomer: Entity, rgb: U8) -> bool:
+def _may_be(other: Entity, newcomer: Entity, rgb: U8) -> Literal["yes", "no", "wait"]:
     """Whether a live entity may be the newcomer, who has come out elsewhere: it was hidden before; or no detection has
-    supported it since, and the newcomer looks more like it than what is still drawn of it, a rest on somebody else."""
-    if other.state == "hidden":
-        return other.seen_us < newcomer.first_us
-    if other.patch is None or other.look is None or newcomer.look is None or other.found_us >= newcomer.first_us:
-        return False
+    supported it since, and the newcomer looks more like it than what was still drawn of it, a rest on somebody else.
+    `wait`: a better sight of the newcomer may yet tell."""
+    if other.state == "hidden" and other.seen_us < newcomer.first_us:
+        return "yes"
+    if other.look is None or newcomer.look is None or other.found_us >= newcomer.first_us:
+        return "no"
     known = looks.colours_only(other.look)
     alike = looks.similarity(looks.colours_only(newcomer.look), known)
-    if alike < ALIKE:
-        return False
-    now = looks.measure(rgb, other.patch, None)
-    if (
-        other.patch.area > REST * other.reference_area
-        and now is not None
-        and looks.similarity(now, known) > alike - 0.05
-    ):
-        return False
-    other.reason = "occluded"
-    return True
+    rest = looks.measure(rgb, other.patch, None) if other.patch is not None else None
+    small = other.patch is None or other.patch.area <= REST * other.reference_area
+    if not small and rest is not None and looks.similarity(rest, known) > max(alike, ALIKE) - 0.05:
+        return "no"
+    if alike >= ALIKE:
+        other.reason = "occluded"
+        return "yes"
+    return "wait" if alike >= UNSURE else "no"
 
 
 def _cut_short(state: FollowState, e: Entity, until_us: int) -> None:
@@ -271,9 +292,3 @@ def exited(e: Entity, reason: ExitReason, scale: float) -> EntityExited:
 
 def shifted(box: F32, dx: float, dy: float) -> F32:
     return (box + np.array([dx, dy, dx, dy], np.float32)).astype(np.float32)
-
-
-def rounded(box: F32, scale: float) -> tuple[float, float, float, float]:
-    """A box of the working frame in pixels of the feed's frame, to a tenth."""
-    x0, y0, x1, y1 = (round(float(v) * scale, 1) for v in box)
-    return x0, y0, x1, y1

@@ -45,7 +45,7 @@ from stream.events import (
 from stream.flow import flow_image, small_image
 from stream.frames import Decoder, Frames
 from stream.lookback import trace_back
-from stream.masklets import Masklets, rounded
+from stream.masklets import Masklets
 from stream.outline import Outliner
 from stream.patch import HALF, Patch
 from stream.redraw import sight
@@ -54,7 +54,7 @@ from stream.scan import Scan, Scanner, Scanning, working_frame
 from stream.state import FeedState
 from stream.stopwatch import Stopwatch
 from stream.transcribe import Transcriber
-from stream.view import FollowOptions, View
+from stream.view import FollowOptions, View, rounded
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ _RIGID_TRUST = 0.6
 """Share of a new mask in a rigid thing's shape."""
 
 
+COMING_US = 1_000_000
+"""Who was first seen less than this ago may be still on the way into sight."""
+
+
 class Redraw:
     """Masks of known entities, by network. `step` spends the frame's budget; `take` serves detections."""
 
@@ -74,6 +78,9 @@ class Redraw:
         """
         if e.patch is None or e.patch.area < 24:
             return detected
+        coming = detected and seen.presence >= 0.5 and view.pts_us - e.first_us < COMING_US
+        if coming and shared_area(seen.patch, e.patch) > 0.7 * e.patch.area:
+            return True  # more of who is coming out or in
         agreement = iou(seen.patch, e.patch)
         if agreement > (0.25 if detected else 0.45 if seen.presence >= 0.5 else 0.6):
             return True
@@ -143,7 +150,7 @@ def sight(e: Entity, view: View, landmarks: F32 | None) -> Sight:
 def _comes_in(e: Entity, view: View) -> bool:
     """Whether the entity is new and touches the frame's border: more of it shows in every frame, which flow cannot
     know."""
-    return e.patch is not None and view.pts_us - e.first_us < 1_000_000 and at_edge(e.patch, view.size)
+    return e.patch is not None and view.pts_us - e.first_us < COMING_US and at_edge(e.patch, view.size)
 
 
 def at_edge(patch: Patch, size: tuple[int, int]) -> bool:

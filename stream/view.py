@@ -76,3 +76,9 @@ class View:
     @property
     def size(self) -> tuple[int, int]:
         return int(self.rgb.shape[0]), int(self.rgb.shape[1])
+
+
+def rounded(box: F32, scale: float) -> tuple[float, float, float, float]:
+    """A box of the working frame in pixels of the feed's frame, to a tenth."""
+    x0, y0, x1, y1 = (round(float(v) * scale, 1) for v in box)
+    return x0, y0, x1, y1

@@ -12,6 +12,7 @@ from stream import look as looks
 from stream.doubles import MEETINGS, SecondThoughts
 from stream.entity import Entity, Look
 from stream.events import Body, EntityMerged, EntitySplit, MaskletFrame, Rle
+from stream.reidentify import Reidentifier
 from stream.view import FollowState, View
 
 RED_RGB, BLUE_RGB = (200, 40, 40), (40, 60, 200)
@@ -26,7 +27,7 @@ def step(state: FollowState, rgb: U8, times: int, first_us: int = 0) -> list[Bod
     for i in range(times):
         for e in state.entities:
             e.looked_us = first_us + i * 166_000
-        events += SecondThoughts().step(state, view(rgb, first_us + i * 166_000))
+        events += SecondThoughts(Reidentifier()).step(state, view(rgb, first_us + i * 166_000))
     return events
 
 
@@ -153,7 +154,7 @@ def test_two_that_changed_names_when_they_met_get_them_back() -> None:
     (split,) = step(state, after, 8, 2_000_000)
     assert isinstance(split, EntitySplit)
     assert (split.entity, split.into, split.since_us) == (1, 2, 1_000_000)
-    assert split.margin > 0.1
+    assert split.similarity < 0.6
     names = {round(float(e.box[0])): (e.id, e.expression) for e in state.entities}
     assert names == {36: (2, "was 2"), 216: (1, "was 1")}
     assert {k: [f.area for f in v] for k, v in state.frames.items()} == {1: [10, 2], 2: [1]}

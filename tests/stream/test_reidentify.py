@@ -33,7 +33,7 @@ def gone(
     number: int, look: Look, *, at: tuple[int, int] = (290, 90), seen_us: int = 1_000_000, category: str = "person"
 ) -> Entity:
     e = entity(number, disc(*at, 25), category)
-    e.look, e.seen_us, e.reason = look, seen_us, "edge"
+    e.look, e.seen_us, e.found_us, e.reason = look, seen_us, seen_us, "edge"
     return e
 
 
@@ -41,7 +41,7 @@ def newcomer(
     look: Look, *, at: tuple[int, int] = (290, 90), first_us: int = 3_000_000, category: str = "person"
 ) -> Entity:
     e = entity(-1, disc(*at, 25), category)
-    e.look, e.first_us = look, first_us
+    e.look, e.first_us, e.seen_us = look, first_us, first_us
     return e
 
 
