@@ -18,16 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream import look as looks
-from stream.entity import GROUPS, Entity, Look, Met, same_kind
+from stream.entity import LIVING, Entity, Look, Met, same_kind
 from stream.events import Body, EntityExited, EntityMerged, EntitySplit, MergeReason
 from stream.reidentify import Reidentifier
 from stream.view import FollowState, View, rounded
 
 MEETINGS = 64
 """Most meetings remembered at once."""
-
-
-LIVING = GROUPS[0] | GROUPS[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,10 @@ def same_kind(a: str, b: str) -> bool:
     return a == b or any(a in g and b in g for g in GROUPS)
 
 
+LIVING = GROUPS[0] | GROUPS[1]
+"""People and animals."""
+
+
 RIGID = GROUPS[2] | GROUPS[3] | {"object", "boat", "airplane"}
 """Things that move as one piece."""
 

@@ -15,8 +15,8 @@ from engines.crops import F32, U8
 from engines.reid import ReidNet
 from stream import look as looks
 from stream.associate import Associate
-from stream.doubles import LIVING, SecondThoughts, holder
-from stream.entity import RIGID, Entity, same_kind
+from stream.doubles import SecondThoughts, holder
+from stream.entity import LIVING, RIGID, Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, EntitySplit, ExitReason
 from stream.outline import Outliner
 from stream.overlap import claim, shadow

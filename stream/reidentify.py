@@ -10,19 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream.entity import Entity, Gallery, same_kind
+from stream.entity import LIVING, Entity, Gallery, same_kind
 from stream.look import similarity
 
 
 @dataclass(frozen=True, slots=True)
 class Reidentifier:
-    """threshold: least similarity after an exit; far_threshold: where the way back was too long for the time.
+    """threshold: least similarity after an exit; thing_threshold: the same for what is neither person nor animal, many
+    of which look much the same; far_threshold: where the way back was too long for the time.
     cut_threshold, thing_cut_threshold: after a cut, when place says nothing, for people and for the rest, many of which
     look the same; cut_embed: least cosine of people's re-identification vectors then.
     near_bonus: how much a plausible place adds. margin: lead over the second best. size: most dormant entities."""
 
     threshold: float = 0.62
-    cut_threshold: float = 0.88
+    thing_threshold: float = 0.88
+    cut_threshold: float = 0.86
     thing_cut_threshold: float = 0.97
     cut_embed: float = 0.6
     far_threshold: float = 0.95
@@ -75,7 +77,9 @@ class Reidentifier:
     def _least(self, known: Entity, newcomer: Entity, place: float) -> float:
         """The similarity that is asked for, over 1 where none is enough."""
         if known.reason != "cut":
-            return self.threshold if place > 0 else self.far_threshold
+            if place <= 0:
+                return self.far_threshold
+            return self.threshold if known.category in LIVING else self.thing_threshold
         if known.category != "person":
             return self.thing_cut_threshold
         if known.look is None or newcomer.look is None:

@@ -11,7 +11,7 @@ from engines.detections import Detections
 from stream import look as looks
 from stream.doubles import MEETINGS, SecondThoughts
 from stream.entity import Entity, Look
-from stream.events import Body, EntityMerged, EntitySplit, MaskletFrame, Rle
+from stream.events import Body, EntityExited, EntityMerged, EntitySplit, MaskletFrame, Rle
 from stream.reidentify import Reidentifier
 from stream.view import FollowState, View
 
@@ -22,12 +22,13 @@ def view(rgb: U8, pts_us: int) -> View:
     return View(rgb, pts_us, 166_000, None, False, Detections.none(), 1.0, None)
 
 
-def step(state: FollowState, rgb: U8, times: int, first_us: int = 0) -> list[Body]:
-    events: list[Body] = []
+def step(state: FollowState, rgb: U8, times: int, first_us: int = 0, *, stranger: float = 0.0) -> list[Body]:
+    """Looks in a row at one picture. Most pictures here show none of the entities: with `stranger` 0 nobody is one."""
+    second_thoughts, events = SecondThoughts(Reidentifier(), stranger=stranger), list[Body]()
     for i in range(times):
         for e in state.entities:
             e.looked_us = first_us + i * 166_000
-        events += SecondThoughts(Reidentifier()).step(state, view(rgb, first_us + i * 166_000))
+        events += second_thoughts.step(state, view(rgb, first_us + i * 166_000))
     return events
 
 
@@ -171,6 +172,36 @@ def test_two_that_keep_their_names_are_left_alone() -> None:
             x.patch, x.box = then[x.id].patch, then[x.id].box
         assert step(state, rgb, 20) == []
     assert state.met == [], "long apart: forgotten"
+
+
+def test_who_has_become_another_gets_a_name_of_their_own() -> None:
+    """The mask of 1 has moved over to somebody in blue: 1 has left, and who is there is to be asked for."""
+    rgb, who = painted_scene({1: ((60, 90), BLUE_RGB)})
+    e = who[1]
+    e.look, e.found_us = copy_of(RED), 0
+    state = FollowState(entities=[e])
+    state.frames = {1: [frame(-1), frame(0), frame(500_000)]}
+    (left,) = step(state, rgb, 4, stranger=0.62)
+    assert isinstance(left, EntityExited)
+    assert (left.entity, left.at_us) == (1, 0)
+    (other,) = state.entities
+    assert (other.state, other.was, other.odd_us) == ("tentative", 1, 0)
+    assert other.look is not None
+    assert looks.similarity(other.look, who[1].look) < 0.62
+    assert [d.id for d in state.gallery.dormant] == [1]
+    assert [f.pts_us for f in state.frames[1]] == [-1]
+    assert [f.pts_us for f in state.frames[other.id]] == [0, 500_000]
+
+
+def test_who_looks_odd_for_a_moment_stays() -> None:
+    rgb, who = painted_scene({1: ((60, 90), BLUE_RGB)})
+    other, _ = painted_scene({1: ((60, 90), RED_RGB)})
+    assert who[1].look is not None
+    who[1].look.count = 9
+    state = FollowState(entities=[who[1]])
+    for _ in range(4):
+        assert step(state, other, 3, stranger=0.62) == []
+        assert step(state, rgb, 1, stranger=0.62) == []
 
 
 def test_meetings_are_bounded() -> None:
