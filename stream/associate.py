@@ -152,9 +152,7 @@ class Associate:
         if e.patch is None or e.look is None or e.state == "tentative" or self._outliner.kind(e.category) != "pose":
             return False  # a car half covered does look different; a person's pose network would have said so
         now = looks.measure(view.rgb, e.patch, None)
-        alone_s = max(
-            0.0, (view.pts_us - e.found_us) / 1e6
-        )  # the longer no detector has found it, the less it is believed
+        alone_s = max(0.0, (view.pts_us - e.found_us) / 1e6)  # the longer nothing detects it, the less it is believed
         least = min(DRIFTED[1], DRIFTED[0] + (DRIFTED[1] - DRIFTED[0]) * alone_s / DRIFTED_S)
         return now is not None and looks.similarity(now, looks.colours_only(e.look)) < least
 

@@ -59,7 +59,8 @@ def test_headers_are_cloudevents() -> None:
 def test_type_names_are_those_of_the_design() -> None:
     assert set(TYPES) == {
         "feed.started", "feed.ended", "feed.gap", "segment.opened", "segment.closed", "entity.appeared",
-        "entity.exited", "entity.reentered", "entity.described", "query.bound", "query.unbound", "query.ambiguous",
+        "entity.exited", "entity.reentered", "entity.merged", "entity.split",
+        "entity.described", "query.bound", "query.unbound", "query.ambiguous",
         "masklet", "masklet.revised", "action", "chunk.done", "error",
     }  # fmt: skip
 
