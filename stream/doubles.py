@@ -85,7 +85,7 @@ class SecondThoughts:
                 continue
             scored = []
             for known in state.gallery.dormant:
-                if same_kind(known.category, e.category) and known.look is not None and known.look.count >= 2:
+                if same_kind(known.category, e.category) and known.look is not None:
                     scored.append((looks.similarity(known.look, e.look), -known.id, known))
             scored.sort(key=lambda s: s[:2], reverse=True)
             if not scored or scored[0][0] < self.again or scored[0][2].seen_us >= e.born_us:
