@@ -31,6 +31,12 @@ _SIDES = {"left": ("x", -1), "right": ("x", 1), "top": ("y", -1), "bottom": ("y"
 """Along which trait an order runs, and from which end it counts."""
 
 
+UNSEEN = 0.9
+"""What each thing that is said and cannot be measured takes off the evidence of the rest."""
+_TELLING = frozenset("skirt dress gown shorts".split())
+"""Garments that say more than where a colour is."""
+
+
 def clauses(expression: Expression) -> tuple[tuple[str, bool], ...]:
     """The things an expression says beside its category, as words for an event, and whether each is fleeting: what
     was once seen to be so (running) stays said of who did it. `fits` answers in this order."""
@@ -61,7 +67,7 @@ def together(expression: Expression, found: list[float | None]) -> float:
     speaks, and less of it where more was said."""
     known = [max(LEAST_FIT, f) for f in found if f is not None]
     if known:
-        return float(np.exp(np.mean(np.log(known))))
+        return float(np.exp(np.mean(np.log(known)))) * UNSEEN ** (len(found) - len(known))
     return 0.6 if expression.gendered or found else 0.8
 
 
@@ -76,7 +82,10 @@ Clause = Attribute | Relation | Order
 
 
 def _clauses(expression: Expression) -> Iterator[Clause]:
-    yield from expression.attributes
+    for a in expression.attributes:
+        yield a
+        if a.kind == "colour" and a.word in _TELLING:
+            yield Attribute("garment", a.word, a.part)
     if expression.order is not None:
         yield expression.order
     yield from expression.relations
