@@ -71,7 +71,7 @@ def likeness(shares: F32, colour: str) -> float:
     for name, share in zip(NAMES, shares, strict=True):
         weight = 1.0 if name == colour else max(_ALIKE.get((name, colour), 0.0), _ALIKE.get((colour, name), 0.0))
         total += weight * float(share)
-    return min(1.0, total * 1.6)  # a garment is seldom over two thirds of one word
+    return 1 - (1 - min(1.0, total)) ** 2  # a garment is seldom over two thirds of one word; 1 - 0.33^2 is 0.9
 
 
 def parts(rgb: U8, patch: Patch, landmarks: F32 | None) -> dict[str, F32]:

@@ -24,6 +24,8 @@ LEAST = 0.45
 MARGIN = 0.08
 """Lead over the next best that a binding wants; each time a query has changed hands it wants `STAY` more."""
 STAY = 0.05
+SHARED = 0.25
+"""What it costs in evidence that an entity answers a second query that means somebody else."""
 PATIENCE = 3
 """Looks in a row that must agree before something is said, so that one bad look says nothing."""
 MEMORY = 10
@@ -126,58 +128,58 @@ def _within(roi: Polygon, traits: Traits) -> bool:
 
 
 def _decide(state: ReferState) -> list[Body]:
-    held = _assign(state.queries)
     events: list[Body] = []
     for q in state.queries:
         ranked = sorted(((s, i) for i, s in q.evidence.items() if s >= LEAST), key=lambda t: (-t[0], t[1]))
         expression = parse(q.text)
-        if expression.plural:
+        if not ranked:
+            kind, entities, margin = "", list[int](), 0.0
+        elif expression.plural:
             kind, entities, margin = _several(expression, ranked)
         else:
-            others = [o for o in state.queries if o is not q]
-            kind, entities, margin = _one(q, ranked, held, others)
+            kind, entities, margin = _one(q, ranked, _others(q, state.queries))
         events += _say(q, kind, entities, ranked, margin)
     return events
 
 
-def _assign(queries: list[Query]) -> dict[str, tuple[int, float]]:
-    """Query -> entity and evidence for the singular queries, no entity twice among those of one category."""
-    taken: dict[str, int] = {}
-    single = [(parse(q.text).category, q) for q in queries if not parse(q.text).plural and q.evidence]
-    for category in sorted({c for c, _ in single}):
-        some = [q for c, q in single if c == category]
-        ids = sorted({i for q in some for i in q.evidence})
-        cost = np.array([[1 - q.evidence.get(i, 0.0) for i in ids] for q in some])
-        for r, c in zip(*linear_sum_assignment(cost), strict=True):
-            taken[some[r].id] = ids[c]
-    firm = {q.id: q.evidence.get(taken[q.id], 0.0) for _, q in single if q.id in taken}
-    return {q: (i, firm[q]) for q, i in taken.items() if firm[q] >= LEAST}
+def _others(q: Query, queries: list[Query]) -> list[Query]:
+    """The singular queries of its category that mean somebody else."""
+    mine = parse(q.text)
+    asked = [(o, parse(o.text)) for o in queries if o is not q and o.evidence]
+    return [o for o, e in asked if not e.plural and e.category == mine.category and not _may_be_one(mine, e)]
 
 
-def _one(
-    q: Query, ranked: list[tuple[float, int]], held: dict[str, tuple[int, float]], others: list[Query]
-) -> tuple[str, list[int], float]:
+def _one(q: Query, ranked: list[tuple[float, int]], others: list[Query]) -> tuple[str, list[int], float]:
     """What a singular query answers: (kind, entities, margin)."""
-    if not ranked:
-        return "", [], 0.0
-    # those that no other query, of somebody else, holds more firmly
-    firmly = [held[o.id] for o in others if o.id in held and not _may_be_one(parse(q.text), parse(o.text))]
-    left = [(s, i) for s, i in ranked if not any(at == i and firm >= s + MARGIN for at, firm in firmly)]
-    if not left:  # where nobody else could be meant, one answers two
-        margin = ranked[0][0] - (ranked[1][0] if len(ranked) > 1 else LEAST)
-        if len(ranked) == 1 or margin >= 2 * MARGIN:
-            return "bound", [ranked[0][1]], margin
-        return "ambiguous", [i for _, i in ranked], margin
-    mine = next((i for _, i in left if held.get(q.id, (0, 0.0))[0] == i), left[0][1])
-    rest = [s for s, i in left if i != mine]
-    margin = q.evidence[mine] - max(rest, default=0.0)
+    mine, margin = _assign(q, others)
     moves = q.said_kind == "bound" and q.said != [mine]
-    wanted = MARGIN + STAY * q.rebound if moves else MARGIN
-    if not rest or margin >= wanted:
+    if mine is not None and margin >= (MARGIN + STAY * q.rebound if moves else MARGIN):
         return "bound", [mine], margin
-    if moves and margin >= MARGIN:
+    if mine is not None and moves and margin >= MARGIN:
         return "bound", q.said, 0.0  # not clear enough to change hands once more
     return "ambiguous", [i for _, i in ranked], margin
+
+
+def _assign(q: Query, others: list[Query]) -> tuple[int | None, float]:
+    """Whom the best assignment of all these queries gives to `q`, and how much evidence is lost in all if it is not to
+    have that one. An entity may answer two queries, at a price; a query may answer nobody."""
+    rows = [q, *others]
+    ids = sorted({i for r in rows for i in r.evidence})
+    first = np.array([[r.evidence.get(i, -1.0) for i in ids] for r in rows])
+    nobody = np.full((len(rows), len(rows)), LEAST - MARGIN)
+    gain = np.concatenate([first, first - SHARED, nobody], axis=1)
+    best, whom = _best(gain)
+    if whom >= 2 * len(ids):
+        return None, 0.0
+    at = whom % len(ids)
+    gain[0, [at, at + len(ids)]] = -1.0
+    return ids[at], best - _best(gain)[0]
+
+
+def _best(gain: np.ndarray) -> tuple[float, int]:
+    """The greatest sum of one column a row, each column once, and the first row's column."""
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    return float(gain[rows, columns].sum()), int(columns[0])
 
 
 def _may_be_one(a: Expression, b: Expression) -> bool:
@@ -190,8 +192,6 @@ def _may_be_one(a: Expression, b: Expression) -> bool:
 def _several(expression: Expression, ranked: list[tuple[float, int]]) -> tuple[str, list[int], float]:
     """What a plural answers: all that fit, or as many as it says; ambiguous where more fit about as well."""
     n = expression.count
-    if not ranked:
-        return "", [], 0.0
     if not n or len(ranked) <= n:
         return "bound", [i for _, i in ranked], ranked[-1][0]
     margin = ranked[n - 1][0] - ranked[n][0]
