@@ -33,6 +33,10 @@ MEMORY = 10
 RISE, FALL = 1 / 3, 1 / 60
 """How fast a fleeting thing is believed when it shows, and let go of when it does not: shares of the way, a look."""
 UNMEASURED = -1.0
+_MALE, _FEMALE = frozenset("man boy guy gentleman".split()), frozenset("woman girl lady".split())
+_CHILD, _GROWN = frozenset("boy girl child kid baby toddler".split()), frozenset("man woman lady gentleman".split())
+_EITHER = ((_MALE, _FEMALE), (_CHILD, _GROWN))
+"""Who is the one is not the other; a man may well be a cyclist."""
 
 
 class Query(msgspec.Struct):
@@ -146,7 +150,9 @@ def _others(q: Query, queries: list[Query]) -> list[Query]:
     """The singular queries of its category that mean somebody else."""
     mine = parse(q.text)
     asked = [(o, parse(o.text)) for o in queries if o is not q and o.evidence]
-    return [o for o, e in asked if not e.plural and e.category == mine.category and not _may_be_one(mine, e)]
+    asked = [(o, e) for o, e in asked if not e.plural and e.category == mine.category and not _may_be_one(mine, e)]
+    # of two that may mean the same one, that which says more speaks for both
+    return [o for o, e in asked if not any(_said(e) < _said(f) and _may_be_one(e, f) for _, f in asked)]
 
 
 def _one(q: Query, ranked: list[tuple[float, int]], others: list[Query]) -> tuple[str, list[int], float]:
@@ -184,9 +190,13 @@ def _best(gain: np.ndarray) -> tuple[float, int]:
 
 def _may_be_one(a: Expression, b: Expression) -> bool:
     """Whether both may well be said of the same one: `the girl` and `the girl in the blue skirt`."""
-    nouns = {e.noun for e in (a, b) if e.noun not in (e.category, "object")}
-    said = [set(e.attributes) | set(e.relations) | {e.order} - {None} for e in (a, b)]
-    return len(nouns) <= 1 and (said[0] <= said[1] or said[1] <= said[0])
+    if any((a.noun in one and b.noun in other) or (b.noun in one and a.noun in other) for one, other in _EITHER):
+        return False
+    return _said(a) <= _said(b) or _said(b) <= _said(a)
+
+
+def _said(e: Expression) -> set[object]:
+    return {*e.attributes, *e.relations, *([e.order] if e.order is not None else [])}
 
 
 def _several(expression: Expression, ranked: list[tuple[float, int]]) -> tuple[str, list[int], float]:

@@ -111,6 +111,24 @@ def test_two_expressions_for_one_entity_both_bind_where_nobody_else_could_be_mea
     assert [e.entities for e in events if isinstance(e, QueryBound)] == [[1], [1]]
 
 
+def test_of_two_queries_for_one_the_one_that_says_more_speaks_for_both() -> None:
+    events = watch(state("the girl", "the boy", "the girl in red"), {1: RED, 2: BLUE})
+    said = {e.query: (type(e), e.entities) for e in events if isinstance(e, QueryBound | QueryAmbiguous)}
+    assert said == {"q1": (QueryAmbiguous, [1, 2]), "q2": (QueryBound, [2]), "q3": (QueryBound, [1])}
+
+
+def test_near_colours_are_told_apart_by_assigning_them_together() -> None:
+    brown, beige = traits(top="brown", x=0.4), traits(top="beige", x=0.6)
+    for t, other in ((brown, "beige"), (beige, "brown")):
+        t.colours["top"] = t.colours["top"] * np.float32(0.65)
+        t.colours["top"][NAMES.index(other)] = 0.35
+    scene: Scene = {1: ("person", brown), 2: ("person", beige)}
+    (alone,) = watch(state("the person in a brown shirt"), scene)
+    events = watch(state("the person in a brown shirt", "the person in a beige shirt"), scene)
+    assert [e.entities for e in events if isinstance(e, QueryBound)] == [[1], [2]]
+    assert isinstance(alone, QueryAmbiguous)
+
+
 def test_one_expression_twice_takes_no_one_twice_where_two_fit() -> None:
     twins: Scene = {1: ("person", traits(top="red", x=0.2)), 2: ("person", traits(top="red", x=0.8))}
     events = watch(state("the person in red", "the person in red"), twins)
@@ -123,6 +141,8 @@ def test_one_expression_twice_takes_no_one_twice_where_two_fit() -> None:
         ("the girl", QueryAmbiguous),  # may be the one in red, or not
         ("the person", QueryAmbiguous),
         ("the boy", QueryBound),  # is not the girl
+        ("the woman", QueryBound),
+        ("the cyclist", QueryAmbiguous),  # may be the girl
         ("the girl in a blue shirt", QueryBound),
     ],
 )
