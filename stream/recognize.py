@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from stream.entity import Traits
 from stream.traits import main_colour
 
+SMALL = 0.7
+"""Height against the next of its kind under which somebody is called small."""
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -24,25 +27,26 @@ def describe(entity: int, everyone: dict[int, tuple[str, Traits]]) -> Descriptio
     """The expression of `entity` among `everyone` (id -> category and traits) it can be confused with."""
     category, traits = everyone[entity]
     rivals = {i: t for i, (c, t) in everyone.items() if i != entity and c == category}
+    kind = [traits, *rivals.values()]
     noun = "object" if category == "object" else category
     taken: list[str] = []
-    for attribute, value in _values(category, traits).items():
-        left = {i: t for i, t in rivals.items() if _values(category, t).get(attribute) == value}
+    for attribute, value in _values(category, traits, kind).items():
+        left = {i: t for i, t in rivals.items() if _values(category, t, kind).get(attribute) == value}
         if len(left) < len(rivals):
             taken.append(value)
             rivals = left
         if not rivals:
             break
     if not taken:  # alone of its kind: one colour still helps a person to find it
-        taken = list(_values(category, traits).values())[:1]
+        taken = list(_values(category, traits, kind).values())[:1]
     before = [a for a in taken if not a.startswith(("in ", "on ", "at "))]
     after = [a for a in taken if a.startswith(("in ", "on ", "at "))]
     expression = " ".join(["the", *before, noun, *_joined(after)])
-    return Description(expression, noun, tuple(_values(category, traits).values()))
+    return Description(expression, noun, tuple(_values(category, traits, kind).values()))
 
 
-def _values(category: str, traits: Traits) -> dict[str, str]:
-    """What can be said of it, most telling first."""
+def _values(category: str, traits: Traits, kind: list[Traits]) -> dict[str, str]:
+    """What can be said of it, most telling first. kind: all of its kind, itself included."""
     out: dict[str, str] = {}
     if category == "person":
         for part, word in (("top", "top"), ("bottom", "bottoms")):
@@ -51,6 +55,11 @@ def _values(category: str, traits: Traits) -> dict[str, str]:
                 out[part] = f"in {_article(colour, word)}"
     elif (colour := main_colour(traits, "whole")) is not None:
         out["colour"] = colour
+    others = [t.height for t in kind if t is not traits]
+    if others and traits.height < SMALL * min(others):
+        out["size"] = "small"
+    elif others and SMALL * traits.height > max(others):
+        out["size"] = "tall" if category == "person" else "large"
     out["place"] = "on the left" if traits.x < 0.4 else "on the right" if traits.x > 0.6 else "in the middle"
     return out
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream import colours
+from stream import colours, refer
 from stream.colours import NAMES
 from stream.entity import Traits
+from stream.events import QueryBound
 from stream.parse import parse
 from stream.recognize import describe
+from stream.refer import ReferState
 
 
 def traits(top: str, bottom: str = "black", x: float = 0.5) -> Traits:
@@ -58,6 +60,27 @@ def test_what_is_said_can_be_asked() -> None:
     asked = parse(told.expression)
     assert asked.category == "person"
     assert [(a.value, a.part) for a in asked.attributes] == [("white", "bottom")]
+
+
+@pytest.mark.parametrize("categories", ["person", "dog"])
+def test_who_is_described_is_who_answers(categories: str) -> None:
+    """Asked as a query, each description binds to whom it was made for, and to nobody else."""
+    kinds = [("red", "black", 0.1), ("red", "black", 0.9), ("red", "white", 0.5), ("blue", "white", 0.5)]
+    everyone: Everyone = {i: (categories, traits(*k)) for i, k in enumerate(kinds, 1)}
+    everyone[3][1].height, everyone[4][1].height = 0.2, 0.6
+    everyone[1][1].height = everyone[2][1].height = 0.6
+    for i in everyone:
+        queries = ReferState()
+        refer.add(queries, "q", describe(i, everyone).expression)
+        events = [e for _ in range(6) for e in refer.look(queries, everyone, set(everyone))]
+        assert [e.entities for e in events if isinstance(e, QueryBound)] == [[i]], queries.queries[0].text
+
+
+def test_size_tells_apart_where_clothes_do_not() -> None:
+    small, tall = traits("red", x=0.5), traits("red", x=0.5)
+    small.height, tall.height = 0.3, 0.6
+    everyone: Everyone = {1: ("person", small), 2: ("person", tall)}
+    assert [describe(i, everyone).expression for i in (1, 2)] == ["the small person", "the tall person"]
 
 
 @pytest.mark.parametrize(
