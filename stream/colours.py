@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +67,16 @@ def histogram(rgb: NDArray[np.uint8]) -> F32:
     return shares
 
 
+@lru_cache
+def _weights(colour: str) -> F32:
+    """[12] what each named colour counts for when this one is asked for."""
+    alike = [max(_ALIKE.get((name, colour), 0.0), _ALIKE.get((colour, name), 0.0)) for name in NAMES]
+    return np.array([1.0 if name == colour else k for name, k in zip(NAMES, alike, strict=True)], np.float32)
+
+
 def likeness(shares: F32, colour: str) -> float:
     """How well measured shares [12] fit a colour word, in [0, 1]; near colours count in part."""
-    total = 0.0
-    for name, share in zip(NAMES, shares, strict=True):
-        weight = 1.0 if name == colour else max(_ALIKE.get((name, colour), 0.0), _ALIKE.get((colour, name), 0.0))
-        total += weight * float(share)
+    total = float(shares @ _weights(colour))
     return 1 - (1 - min(1.0, total)) ** 2  # a garment is seldom over two thirds of one word; 1 - 0.33^2 is 0.9
 
 

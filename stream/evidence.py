@@ -119,23 +119,23 @@ def _peers(me: int, present: Present) -> list[Traits]:
 
 
 def _attribute(a: Attribute, me: int, present: Present) -> float | None:
-    traits, peers = present[me][1], _peers(me, present)
+    traits = present[me][1]
     if a.part not in ("whole", *_PARTS):
         return None
     if a.kind == "colour":
         shares = traits.colours.get(a.part, traits.colours.get("whole"))
         return likeness(shares, a.value) if shares is not None else None
     if a.kind == "place":
-        return _place(a.value, traits, peers)
+        return _place(a.value, traits, _peers(me, present))
     if a.kind == "size" and a.part == "whole":
-        rank = _rank(traits.height, [p.height for p in peers])
+        rank = _rank(traits.height, [p.height for p in _peers(me, present)])
         return rank if a.value == "large" else 1 - rank
     if a.kind == "motion":
         return _motion(a.value, traits)
     if a.kind == "direction":
         return _direction(a.value, traits)
     if a.kind == "speed":
-        rank = _rank(traits.speed, [p.speed for p in peers])
+        rank = _rank(traits.speed, [p.speed for p in _peers(me, present)])
         return rank if a.value == "fast" else 1 - rank
     if a.kind == "pose":
         return traits.postures.get(a.value, _motion("still", traits) if a.value in _STILL else None)

@@ -26,6 +26,8 @@ MARGIN = 0.08
 STAY = 0.05
 SHARED = 0.25
 """What it costs in evidence that an entity answers a second query that means somebody else."""
+RIVALS = 8
+"""Other queries at most that a query is assigned with: those that claim its candidates most."""
 PATIENCE = 3
 """Looks in a row that must agree before something is said, so that one bad look says nothing."""
 MEMORY = 10
@@ -147,12 +149,19 @@ def _decide(state: ReferState) -> list[Body]:
 
 
 def _others(q: Query, queries: list[Query]) -> list[Query]:
-    """The singular queries of its category that mean somebody else."""
+    """The singular queries that mean somebody else and claim who fits this one, the strongest claims first."""
     mine = parse(q.text)
-    asked = [(o, parse(o.text)) for o in queries if o is not q and o.evidence]
-    asked = [(o, e) for o, e in asked if not e.plural and e.category == mine.category and not _may_be_one(mine, e)]
+    wanted = [i for i, s in q.evidence.items() if s >= LEAST]
+    claims = [(max((o.evidence.get(i, 0.0) for i in wanted), default=0.0), o) for o in queries if o is not q]
+    found: list[tuple[Query, Expression]] = []
+    for _, o in sorted((c for c in claims if c[0] >= LEAST), key=lambda c: -c[0]):
+        asked = parse(o.text)
+        if not asked.plural and asked.category == mine.category and not _may_be_one(mine, asked):
+            found.append((o, asked))
+        if len(found) == RIVALS:
+            break
     # of two that may mean the same one, that which says more speaks for both
-    return [o for o, e in asked if not any(_said(e) < _said(f) and _may_be_one(e, f) for _, f in asked)]
+    return [o for o, e in found if not any(_said(e) < _said(f) and _may_be_one(e, f) for _, f in found)]
 
 
 def _one(q: Query, ranked: list[tuple[float, int]], others: list[Query]) -> tuple[str, list[int], float]:
@@ -170,7 +179,7 @@ def _assign(q: Query, others: list[Query]) -> tuple[int | None, float]:
     """Whom the best assignment of all these queries gives to `q`, and how much evidence is lost in all if it is not to
     have that one. An entity may answer two queries, at a price; a query may answer nobody."""
     rows = [q, *others]
-    ids = sorted({i for r in rows for i in r.evidence})
+    ids = sorted({i for r in rows for i, s in r.evidence.items() if s >= LEAST})
     first = np.array([[r.evidence.get(i, -1.0) for i in ids] for r in rows])
     nobody = np.full((len(rows), len(rows)), LEAST - MARGIN)
     gain = np.concatenate([first, first - SHARED, nobody], axis=1)
