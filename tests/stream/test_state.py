@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stream.entity import Entity, Gallery, Look, Sight, Traits
+from stream.entity import Entity, Gallery, Look, Met, Sight, Traits
 from stream.patch import Patch
 from stream.pressure import Pressure, Skipped
 from stream.refer import Query
@@ -46,7 +46,12 @@ LOOKS = st.builds(
 MAPS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2))
 PATCHES = st.builds(Patch, st.integers(0, 99), st.integers(0, 99), MAPS)
 SIGHTS = st.builds(Sight, TIMES, *[FLOATS] * 6, st.none() | arrays(np.float32, 3, 3))
-TRAITS = st.builds(Traits, st.dictionaries(st.sampled_from(["top", "whole"]), arrays(np.float32, 4)), FLOATS, FLOATS)
+SHARED = st.dictionaries(st.text(max_size=3), FLOATS, max_size=2)
+TRAITS = st.builds(
+    Traits, st.dictionaries(st.sampled_from(["top", "whole"]), arrays(np.float32, 4)), FLOATS, FLOATS, width=FLOATS,
+    growth=FLOATS, postures=SHARED, named=SHARED,
+)  # fmt: skip
+MEETINGS = st.builds(Met, st.integers(1, 99), st.integers(1, 99), LOOKS, LOOKS, TIMES, st.integers(0, 9))
 ENTITIES = st.builds(
     Entity,
     st.integers(-99, 99),
@@ -60,12 +65,19 @@ ENTITIES = st.builds(
     sights=st.lists(SIGHTS, max_size=2),
     velocity=st.tuples(FLOATS, FLOATS),
     traits=TRAITS,
-    votes=st.dictionaries(st.text(max_size=3), FLOATS, max_size=2),
+    votes=SHARED,
+    born_us=TIMES,
+    within=st.integers(0, 99),
+    odd=st.integers(0, 9),
+    odd_us=TIMES,
+    was=st.integers(0, 99),
+    was_alike=FLOATS,
 )
 SHARES = st.floats(0, 1)
 REGIONS = st.lists(st.tuples(SHARES, SHARES), max_size=4).map(tuple)
 QUERIES = st.builds(
-    Query, st.text(), st.text(), st.dictionaries(st.integers(1, 99), FLOATS, max_size=2), roi=REGIONS
+    Query, st.text(), st.text(), st.dictionaries(st.integers(1, 99), FLOATS, max_size=2), roi=REGIONS,
+    fits=st.dictionaries(st.integers(1, 99), st.lists(FLOATS, max_size=3), max_size=2), rebound=st.integers(0, 9),
 )  # fmt: skip
 PRESSURES = st.builds(Pressure, st.integers(0, 3), st.integers(0, 9), st.integers(0, 99), st.booleans())
 
@@ -75,6 +87,8 @@ def states(draw: st.DrawFn) -> FeedState:
     state = FeedState(draw(st.text(min_size=1, max_size=5)), seq=draw(TIMES), last_us=draw(TIMES), scale=draw(FLOATS))
     state.follow.entities = draw(st.lists(ENTITIES, max_size=2))
     state.follow.gallery = Gallery(draw(st.lists(ENTITIES, max_size=1)))
+    state.follow.met = draw(st.lists(MEETINGS, max_size=2))
+    state.follow.doubles = draw(st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=2))
     state.follow.next_id = draw(st.integers(1, 10**9))
     state.refer.queries = draw(st.lists(QUERIES, max_size=2))
     state.recent = draw(st.lists(st.builds(RecentChunk, TIMES, TIMES, TIMES, st.integers(1, 2)), max_size=2))
