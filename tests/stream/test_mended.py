@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.events import (
@@ -97,6 +97,7 @@ def test_nothing_changes_where_nothing_was_mended() -> None:
     assert mended(*bodies) == bodies
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(0, 20), st.integers(1, 9)), max_size=6))
 def test_in_each_frame_names_stay_different(spans: list[tuple[int, int, int, int]]) -> None:
     """Splits only change names round: two different ones never become one."""
