@@ -220,7 +220,17 @@ def test_a_dog_that_was_called_a_cat_now_and_then_is_no_cat() -> None:
     dog.named = {"dog": 0.4, "cat": 0.6}
     (event,) = watch(state("the cat"), {1: ("dog", dog)})
     assert isinstance(event, QueryBound)
-    assert event.score < 0.5
+    (sure,) = watch(state("the cat"), {1: ("cat", traits())})
+    assert isinstance(sure, QueryBound)
+    assert event.score < sure.score - 0.2
+
+
+def test_confidence_grows_with_evidence_and_stays_a_share() -> None:
+    told = [refer.confidence(e) for e in (0.0, refer.LEAST, 0.7, 0.9, 1.0)]
+    assert told == sorted(told)
+    assert 0 < told[0] < 0.1
+    assert 0.5 < told[1] < 0.65, "what just answers is right hardly more often than not"
+    assert 0.97 < told[-1] < 1
 
 
 @pytest.mark.parametrize("text", ["the dog eating grass near the fence", "the dog with a collar"])
