@@ -88,9 +88,12 @@ def brief(row: Row) -> str:
 def seeds_of(text: str) -> list[int]:
     """`20` is 0 to 19, `3,7` those two, `7,` that one. Raises UserError for anything else."""
     try:
-        return [int(s) for s in text.split(",") if s] if "," in text else list(range(int(text)))
+        seeds = [int(s) for s in text.split(",") if s] if "," in text else list(range(int(text)))
     except ValueError:
-        raise UserError(f"--seeds {text!r} is neither a number (20) nor a list of seeds (3,7)") from None
+        seeds = []
+    if not seeds or min(seeds) < 0:
+        raise UserError(f"--seeds {text!r} is neither a number (20) nor a list of seeds (3,7)")
+    return seeds
 
 
 def cases_of(options: argparse.Namespace, console: Console) -> list[Case]:

@@ -54,7 +54,8 @@ def annotate(
     from stream.parse import parse
 
     for text in queries:
-        parse(text)
+        if unknown := parse(text).unknown:
+            click.echo(f"note: not understood in {text!r}, and without effect: {', '.join(unknown)}", err=True)
     opened, refused = open_each(sources)
     if len(opened) > 1 and any(s.live for s in opened):
         raise UserError("several live sources at once: give each its `strefer produce`, and run `strefer worker`")
@@ -156,8 +157,9 @@ def _say(result: Result) -> None:
             f"  {e.entity}: {e.expression or 'the ' + e.category} ({e.category}), {seen}, {e.frames} masks{gone}"
         )
     for q in s.queries:
-        who = " or ".join(str(i) for i in q.entities)
-        said = {"bound": f"is {who}", "ambiguous": f"could be {who}"}.get(q.outcome) or _unbound(q.text, s.engines)
+        who = (" and " if q.outcome == "bound" else " or ").join(str(i) for i in q.entities)
+        verb = "are" if len(q.entities) > 1 else "is"
+        said = {"bound": f"{verb} {who}", "ambiguous": f"could be {who}"}.get(q.outcome) or _unbound(q.text, s.engines)
         click.echo(f'  "{q.text}" {said}')
     if s.errors or s.gaps:
         click.echo(f"  {s.errors} errors, {s.gaps} gaps: see the report")

@@ -110,7 +110,7 @@ class SecondThoughts:
         return float(a.look.embed @ b.look.embed) >= self.embed
 
     def _switches(self, state: FollowState, view: View) -> list[Body]:
-        events: list[Body] = []
+        events: list[EntitySplit] = []
         by_id = {e.id: e for e in state.entities if e.live}
         for a, b in _pairs(list(by_id.values())):
             known = any({m.a, m.b} == {a.id, b.id} for m in state.met)
@@ -128,12 +128,14 @@ class SecondThoughts:
             m.apart += 1
             lead, own = self._crossed(a, b, m, view)
             m.crossed = m.crossed + 1 if lead > self.crossed else 0
-            if m.crossed >= self.patience:
+            if m.crossed >= self.patience and not events:
                 events += _swap(state, a, b, m, view.pts_us, own)
             elif m.apart < 3 * self.patience:
                 kept.append(m)
+        if events:  # names have changed: what was remembered by them is forgotten
+            kept = [m for m in kept if not {m.a, m.b} & {events[0].entity, events[0].into}]
         state.met = kept
-        return events
+        return [*events]
 
     def _strangers(self, state: FollowState, view: View) -> list[Body]:
         events: list[Body] = []
@@ -214,6 +216,8 @@ def _inside(a: Entity, b: Entity) -> float:
 
 def _merge(state: FollowState, kept: int, gone: int, at_us: int, alike: float, reason: MergeReason) -> EntityMerged:
     """The masks that were not sent yet go with it; where both have one in a frame the larger stays."""
+    if gone in state.first_patches:
+        state.first_patches[kept] = state.first_patches.pop(gone)
     frames = {f.pts_us: f for f in state.frames.pop(gone, [])}
     for f in state.frames.get(kept, []):
         if f.pts_us not in frames or f.area >= frames[f.pts_us].area:
@@ -223,7 +227,7 @@ def _merge(state: FollowState, kept: int, gone: int, at_us: int, alike: float, r
     return EntityMerged(entity=kept, merged=gone, at_us=at_us, similarity=round(alike, 3), reason=reason)
 
 
-def _swap(state: FollowState, a: Entity, b: Entity, m: Met, at_us: int, own: float) -> list[Body]:
+def _swap(state: FollowState, a: Entity, b: Entity, m: Met, at_us: int, own: float) -> list[EntitySplit]:
     """They change names, and with the name goes all that was known of who bore it before they met."""
     for name in ("id", "category", "born_us", "traits", "votes", "expression", "left_us"):
         mine, other = getattr(a, name), getattr(b, name)

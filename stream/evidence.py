@@ -127,6 +127,8 @@ def _attribute(a: Attribute, me: int, present: Present) -> float | None:
         return likeness(shares, a.value) if shares is not None else None
     if a.kind == "place":
         return _place(a.value, traits, _peers(me, present))
+    if a.kind in ("size", "speed") and len(_peers(me, present)) < 2:
+        return None  # tall beside whom?
     if a.kind == "size" and a.part == "whole":
         rank = _rank(traits.height, [p.height for p in _peers(me, present)])
         return rank if a.value == "large" else 1 - rank

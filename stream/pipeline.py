@@ -168,24 +168,31 @@ class Pipeline:
                     state.follow.frames.setdefault(e.id, []).append(frame)
         state.size, state.scale, state.last_us = size, scan.scale, scan.pts_us
         with watch("lookback"):
+            names = {b.merged: b.entity for b in changes if isinstance(b, EntityMerged)}
             for body in changes:
                 if isinstance(body, EntityAppeared | EntityReentered):
-                    self._look_back(state, body.entity, body.at_us, full, scan.scale)
+                    self._look_back(state, names.get(body.entity, body.entity), body.at_us, full, scan.scale)
         with watch("describe"):
             return scan.events + self._tell(state, changes, view, scan)
 
     def _look_back(self, state: FeedState, entity: int, first_us: int, size: tuple[int, int], scale: float) -> None:
         """Add masks from before this stay's first detection; they are the oldest of the entity's unsent frames."""
-        e = next(e for e in state.follow.entities if e.id == entity)
+        e = next((e for e in state.follow.entities if e.id == entity), None)
         first = state.follow.first_patches.pop(entity, None)
-        if first is None:
+        if first is None or e is None:
             return
+        told = _unsent(state, entity)
         for pts_us, patch in trace_back(state.past, first, first_us, state.size):
             if pts_us <= e.left_us:
                 break
-            for other in state.follow.entities:
-                if other is not e and other.patch is not None and other.seen_us == pts_us:
-                    patch = patch.without(other.patch.mask, other.patch.window)
+            area = patch.area
+            for frame in told.get(pts_us, []):
+                taken = rle.decode(frame.rle.counts, frame.rle.size).astype(np.uint8)
+                if scale != 1.0:
+                    taken = cv2.resize(taken, (state.size[1], state.size[0]), interpolation=cv2.INTER_NEAREST)
+                patch = patch.without(taken > 0, (0, 0, taken.shape[1], taken.shape[0]))
+            if patch.area < 0.3 * area:
+                break  # it has slipped onto somebody else
             state.follow.frames.setdefault(entity, []).insert(0, _frame_of(e, patch, pts_us, size, scale))
 
     def _tell(self, state: FeedState, changes: list[Body], view: View, scan: Scan) -> list[Body]:
@@ -264,6 +271,16 @@ class Pipeline:
         state.last_us = -1
         state.background.mean = state.background.seen = None
         return events
+
+
+def _unsent(state: FeedState, but: int) -> dict[int, list[MaskletFrame]]:
+    """Masks of the others by time, as far as they have not gone out."""
+    found: dict[int, list[MaskletFrame]] = {}
+    for entity, frames in state.follow.frames.items():
+        if entity != but and entity > 0:
+            for frame in frames:
+                found.setdefault(frame.pts_us, []).append(frame)
+    return found
 
 
 def _frame_of(e: Entity, patch: Patch, pts_us: int, size: tuple[int, ...], scale: float) -> MaskletFrame:

@@ -167,13 +167,21 @@ def _others(q: Query, queries: list[Query]) -> list[Query]:
 
 def _one(q: Query, ranked: list[tuple[float, int]], others: list[Query]) -> tuple[str, list[int], float]:
     """What a singular query answers: (kind, entities, margin)."""
-    mine, margin = _assign(q, others)
-    moves = q.said_kind == "bound" and q.said != [mine]
-    if mine is not None and margin >= (MARGIN + STAY * q.rebound if moves else MARGIN):
+    alone = len(ranked) == 1 and not any(_contests(o, q, ranked[0]) for o in others)
+    mine, margin = _assign(q, [] if alone else others)
+    # who is gone for good holds nothing back
+    moves = q.said_kind == "bound" and q.said != [mine] and q.said[0] in q.evidence
+    if mine is not None and margin >= (MARGIN + STAY * min(q.rebound, 4) if moves else MARGIN):
         return "bound", [mine], margin
     if mine is not None and moves and margin >= MARGIN:
         return "bound", q.said, 0.0  # not clear enough to change hands once more
     return "ambiguous", [i for _, i in ranked], margin
+
+
+def _contests(other: Query, q: Query, candidate: tuple[float, int]) -> bool:
+    """Whether another query, of one who cannot be the same by the noun alone, fits the candidate about as well."""
+    evidence, i = candidate
+    return _either(parse(other.text), parse(q.text)) and other.evidence.get(i, 0.0) >= evidence - MARGIN
 
 
 def _assign(q: Query, others: list[Query]) -> tuple[int | None, float]:
@@ -183,12 +191,12 @@ def _assign(q: Query, others: list[Query]) -> tuple[int | None, float]:
     ids = sorted({i for r in rows for i, s in r.evidence.items() if s >= LEAST})
     first = np.array([[r.evidence.get(i, -1.0) for i in ids] for r in rows])
     nobody = np.full((len(rows), len(rows)), LEAST - MARGIN)
-    gain = np.concatenate([first, first - SHARED, nobody], axis=1)
+    gain = np.concatenate([first, *[first - SHARED] * len(others), nobody], axis=1)
     best, whom = _best(gain)
-    if whom >= 2 * len(ids):
+    if whom >= len(rows) * len(ids):
         return None, 0.0
     at = whom % len(ids)
-    gain[0, [at, at + len(ids)]] = -1.0
+    gain[0, at : len(rows) * len(ids) : len(ids)] = -1.0
     return ids[at], best - _best(gain)[0]
 
 
@@ -199,10 +207,28 @@ def _best(gain: np.ndarray) -> tuple[float, int]:
 
 
 def _may_be_one(a: Expression, b: Expression) -> bool:
-    """Whether both may well be said of the same one: `the girl` and `the girl in the blue skirt`."""
-    if any((a.noun in one and b.noun in other) or (b.noun in one and a.noun in other) for one, other in _EITHER):
+    """Whether both may well be said of the same one: not a girl and a boy, not one in red and one in blue; but `the
+    girl` and `the girl in the blue skirt`, and one in a vest and one on the right."""
+    if _either(a, b):
         return False
-    return _said(a) <= _said(b) or _said(b) <= _said(a)
+    if a.order is not None and b.order is not None and a.order.by == b.order.by and a.order.n != b.order.n:
+        return False
+    said = [_values(e) for e in (a, b)]
+    return all(said[0][what] & said[1][what] for what in said[0].keys() & said[1].keys())
+
+
+def _either(a: Expression, b: Expression) -> bool:
+    """Whether the nouns alone rule out that it is the same one."""
+    return any((a.noun in x and b.noun in y) or (b.noun in x and a.noun in y) for x, y in _EITHER)
+
+
+def _values(e: Expression) -> dict[tuple[str, str], set[str]]:
+    """What is said of each kind and part, denials apart."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for a in e.attributes:
+        if not a.negated:
+            found.setdefault((a.kind, a.part), set()).add(a.value)
+    return found
 
 
 def _said(e: Expression) -> set[object]:
@@ -212,7 +238,9 @@ def _said(e: Expression) -> set[object]:
 def _several(expression: Expression, ranked: list[tuple[float, int]]) -> tuple[str, list[int], float]:
     """What a plural answers: all that fit, or as many as it says; ambiguous where more fit about as well."""
     n = expression.count
-    if not n or len(ranked) <= n:
+    if len(ranked) < n:  # the others were not seen yet
+        return "ambiguous", [i for _, i in ranked], 0.0
+    if not n or len(ranked) == n:
         return "bound", [i for _, i in ranked], ranked[-1][0]
     margin = ranked[n - 1][0] - ranked[n][0]
     return ("bound", [i for _, i in ranked[:n]], margin) if margin >= MARGIN else (

@@ -22,7 +22,7 @@ class Reidentifier:
     look the same; cut_embed: least cosine of people's re-identification vectors then.
     near_bonus: how much a plausible place adds. margin: lead over the second best. size: most dormant entities."""
 
-    threshold: float = 0.62
+    threshold: float = 0.66
     thing_threshold: float = 0.88
     cut_threshold: float = 0.86
     thing_cut_threshold: float = 0.97

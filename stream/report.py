@@ -91,8 +91,9 @@ def _queries(story: Story) -> str:
     rows = []
     for q in story.queries.values():
         who = ", ".join(f"<b>{i}</b> {_t(story.entities[i].expression)}" for i in q.entities if i in story.entities)
-        said = {"bound": f"is {who}", "ambiguous": f"could be {who}", "unbound": "nobody fits"}[q.outcome]
-        why = f"<small>evidence {q.score:.2f}: {_t(', '.join(q.cues))}</small>" if q.cues else ""
+        verb = "are" if len(q.entities) > 1 else "is"
+        said = {"bound": f"{verb} {who}", "ambiguous": f"could be {who}", "unbound": "nobody fits"}[q.outcome]
+        why = f"<small>score {q.score:.2f}: {_t(', '.join(q.cues))}</small>" if q.cues else ""
         rows.append(f'<li class="{q.outcome}">“{_t(q.text)}” {said} {why}</li>')
     return f'<section><h2>Queries</h2><ul class="queries">{"".join(rows)}</ul></section>'
 

@@ -59,6 +59,8 @@ class EntityStory(msgspec.Struct):
     frames: int = 0
     exits: int = 0
     reentries: int = 0
+    returns: list[int] = msgspec.field(default_factory=list)
+    """When it came back each time."""
     presences: list[Presence] = msgspec.field(default_factory=list)
     actions: list[Action] = msgspec.field(default_factory=list)
     best: Best | None = None
@@ -108,8 +110,7 @@ def read(events: Iterable[Event]) -> Story:
         story.counts[event.type] = story.counts.get(event.type, 0) + 1
         _take(story, event)
     for e in story.entities.values():
-        e.presences.sort(key=lambda p: p.start_us)
-        e.presences = _joined(e.presences)
+        e.presences = _presences(e.presences, e.returns)
     return story
 
 
@@ -137,7 +138,9 @@ def _take(story: Story, event: Event) -> None:
         case EntityAppeared():
             story.entities[body.entity] = EntityStory(body.entity, body.category, first_us=body.at_us)
         case EntityReentered():
-            _entity(story, body.entity).reentries += 1
+            e = _entity(story, body.entity)
+            e.reentries += 1
+            e.returns.append(body.at_us)
         case EntityExited():
             e = _entity(story, body.entity)
             e.exits += 1
@@ -186,17 +189,25 @@ def _touches(frame: MaskletFrame, size: tuple[int, int]) -> bool:
     return x0 <= 1 or y0 <= 1 or x1 >= size[1] - 1 or y1 >= size[0] - 1
 
 
-def _joined(presences: list[Presence]) -> list[Presence]:
-    """Neighbouring stretches made one; an exit's mark gives its reason to the stretch it ends."""
+def _presences(found: list[Presence], returns: list[int]) -> list[Presence]:
+    """Unbroken stretches in order: neighbours made one, and parted again where it left and came back at once."""
+    marks = sorted((p for p in found if p.left), key=lambda p: p.start_us)
     out: list[Presence] = []
-    for p in presences:
-        last = out[-1] if out else None
-        if last is not None and not last.left and p.start_us - last.end_us <= _BREAK_US:
-            last.end_us, last.left = max(last.end_us, p.end_us), p.left
-        elif last is not None and p.left and p.start_us <= last.end_us:
-            last.left = p.left
+    for p in sorted((p for p in found if not p.left), key=lambda p: p.start_us):
+        if out and p.start_us - out[-1].end_us <= _BREAK_US:
+            out[-1].end_us = max(out[-1].end_us, p.end_us)
         else:
-            out.append(p)
+            out.append(Presence(p.start_us, p.end_us))
+    for mark in marks:
+        at = next((i for i in reversed(range(len(out))) if out[i].start_us <= mark.start_us), None)
+        if at is None:
+            continue
+        whole = out[at]
+        back = min((r for r in returns if mark.start_us < r <= whole.end_us), default=None)
+        if back is not None and mark.start_us < whole.end_us:
+            out.insert(at + 1, Presence(back, whole.end_us, whole.left))
+            whole.end_us = mark.start_us
+        whole.left = mark.left
     return out
 
 

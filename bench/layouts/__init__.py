@@ -35,6 +35,10 @@ def read(folder: Path, layout: str | None = None, fps: Fraction = FPS) -> list[C
             "sav *_manual.json beside *.mp4"
         )
     try:
-        return LAYOUTS[names[0]][1](folder, fps)
-    except (KeyError, ValueError, OSError) as e:
+        cases = LAYOUTS[names[0]][1](folder, fps)
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, OSError) as e:
         raise UserError(f"{folder} cannot be read as {names[0]}: {e!r}") from e
+    missing = [path for case in cases for path in case.files if not path.is_file()]
+    if not cases or missing:
+        raise UserError(f"{folder}: {f'{missing[0]} is missing' if missing else f'no video of layout {names[0]}'}")
+    return cases

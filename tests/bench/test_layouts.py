@@ -115,14 +115,21 @@ def test_runs_as_lists_are_read_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layout", "message"), [(None, "none of the layouts"), ("sav", ""), ("mevis", "cannot be read")]
+    ("layout", "message"),
+    [(None, "none of the layouts"), ("sav", "no video of layout sav"), ("mevis", "cannot be read")],
 )
 def test_a_folder_that_is_no_dataset(tmp_path: Path, layout: str | None, message: str) -> None:
-    if not message:
-        assert layouts.read(tmp_path, layout) == []
-        return
     with pytest.raises(UserError, match=message):
         layouts.read(tmp_path, layout)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '{"videos": []}', '{"videos": {"v": {"frames": 5}}}', "{", ""])
+def test_broken_files_are_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "meta_expressions.json").write_text(text)
+    (tmp_path / "mask_dict.json").write_text("{}")
+    with pytest.raises(UserError) as caught:
+        layouts.read(tmp_path, "mevis")
+    assert "\n" not in str(caught.value)
 
 
 def test_rounds() -> None:

@@ -10,7 +10,7 @@ from test_reidentify import BLUE, GREEN, RED, gone
 from engines.detections import Detections
 from stream import look as looks
 from stream.doubles import MEETINGS, SecondThoughts
-from stream.entity import Entity, Look
+from stream.entity import Entity, Look, Met
 from stream.events import Body, EntityExited, EntityMerged, EntitySplit, MaskletFrame, Rle
 from stream.reidentify import Reidentifier
 from stream.view import FollowState, View
@@ -160,6 +160,21 @@ def test_two_that_changed_names_when_they_met_get_them_back() -> None:
     assert names == {36: (2, "was 2"), 216: (1, "was 1")}
     assert {k: [f.area for f in v] for k, v in state.frames.items()} == {1: [10, 2], 2: [1]}
     assert state.met == []
+
+
+def test_one_pair_changes_back_at_a_time() -> None:
+    """Three that went round: names are never lost or doubled, whatever the order in which it is noticed."""
+    colours = {1: RED_RGB, 2: BLUE_RGB, 3: (40, 170, 60)}
+    places = {1: (60, 90), 2: (160, 90), 3: (260, 90)}
+    rgb, who = painted_scene({i: (places[i], colours[i]) for i in colours})
+    state = FollowState(entities=[who[2], who[3], who[1]])
+    settled = {i: copy_of(e.look) for i, e in who.items() if e.look is not None}
+    for name, body in ((1, 2), (2, 3), (3, 1)):
+        who[body].id, who[body].look = name, copy_of(settled[name])
+    state.met = [Met(a, b, settled[a], settled[b], 0, apart=1) for a, b in ((1, 2), (2, 3), (1, 3))]
+    step(state, rgb, 12)
+    assert sorted(e.id for e in state.entities) == [1, 2, 3]
+    assert len(state.met) <= MEETINGS
 
 
 def test_two_that_keep_their_names_are_left_alone() -> None:

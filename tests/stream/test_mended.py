@@ -75,19 +75,28 @@ def test_masks_go_to_whose_they_were_and_to_nobody_twice() -> None:
     assert sum(len(b.frames) for b in told if isinstance(b, Masklet)) == 40
 
 
-def test_exits_and_answers_follow_the_names() -> None:
+def test_what_was_said_after_a_split_is_right_already() -> None:
+    """Masks that had not gone out when the mistake was noticed go out under the right names."""
+    told = mended(masks(1, 0, 10), split(1, 2, 5, 15), masks(2, 10, 20))
+    who = [(b.entity, len(b.frames)) for b in told if isinstance(b, Masklet)]
+    assert who == [(1, 5), (2, 5), (2, 10)]
+
+
+def test_exits_and_answers_keep_the_names_they_were_given() -> None:
     bound = QueryBound(query="q", text="the dog", entities=[2, 1], score=0.9, margin=0.3, cues=[])
     told = mended(left(1, 7), bound, split(1, 3, 5, 10), merged(1, 2, 20))
     (exit_, answer) = (b for b in told if isinstance(b, EntityExited | QueryBound))
     assert isinstance(exit_, EntityExited)
-    assert exit_.entity == 3
+    assert exit_.entity == 1, "who has left was known"
     assert isinstance(answer, QueryBound)
     assert answer.entities == [1]
 
 
 def test_a_chain_of_merges_ends_at_the_first_name() -> None:
     thoughts = SecondThoughts.of(events(merged(2, 3, 10), merged(1, 2, 20)))
-    assert [thoughts.who(e, 0) for e in (1, 2, 3, 4)] == [1, 1, 1, 4]
+    assert [thoughts.kept(e) for e in (1, 2, 3, 4)] == [1, 1, 1, 4]
+    told = mended(masks(3, 0, 5), merged(2, 3, 10), merged(1, 2, 20, "one place"))
+    assert not [b for b in told if isinstance(b, Masklet)], "it stood where 1 stood"
     said = events(appeared(3, 5), merged(2, 3, 10), merged(1, 2, 20))
     assert isinstance(next(SecondThoughts.of(said).mend(said)).body, EntityReentered)
 
@@ -104,4 +113,4 @@ def test_in_each_frame_names_stay_different(spans: list[tuple[int, int, int, int
     bodies = [split(a, b, since, since + length) for a, b, since, length in spans if a != b]
     thoughts = SecondThoughts.of(events(*bodies))
     for frame in range(32):
-        assert len({thoughts.who(e, frame * STEP) for e in range(1, 6)}) == 5
+        assert len({thoughts.who(e, frame * STEP, (-1, 0)) for e in range(1, 6)}) == 5

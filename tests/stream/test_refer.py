@@ -313,6 +313,39 @@ def test_each_change_of_hands_wants_a_clearer_lead() -> None:
     assert refer.MARGIN + refer.STAY * handed > refer.MARGIN
 
 
+def test_a_feed_of_passers_by_is_answered_for_ever() -> None:
+    """Each is gone for good before the next one comes: nobody who is gone holds a query."""
+    queries, bound = state("the person in red"), []
+    for i in range(1, 31):
+        for _ in range(6):
+            bound += [e.entities for e in refer.look(queries, {i: RED}, {i}) if isinstance(e, QueryBound)]
+    assert bound == [[i] for i in range(1, 31)]
+
+
+def test_what_is_not_measured_rules_nobody_out() -> None:
+    """Who is on the right may well be the man in the vest."""
+    scene: Scene = {1: ("person", traits(x=0.2)), 2: ("person", traits(x=0.8))}
+    said = {e.query: e for e in watch(state("the man in the vest", "the person on the right"), scene)}
+    assert isinstance(said["q1"], QueryAmbiguous)
+    assert isinstance(said["q2"], QueryBound)
+
+
+def test_many_names_for_one_all_bind() -> None:
+    names = ("the person in red", "the person on the left", "the leftmost person", "the person in the red shirt")
+    events = watch(state(*names), {1: RED, 2: BLUE})
+    assert [e.entities for e in events if isinstance(e, QueryBound)] == [[1]] * 4
+
+
+def test_two_are_not_one() -> None:
+    (event,) = watch(state("the two people"), {1: RED})
+    assert isinstance(event, QueryAmbiguous)
+
+
+def test_tall_says_nothing_of_one_alone() -> None:
+    (event,) = watch(state("the tall person in red"), {1: RED})
+    assert isinstance(event, QueryBound)
+
+
 def test_two_names_that_were_one_answer_as_one() -> None:
     queries = state("the person in red")
     watch(queries, {7: RED, 2: BLUE})
