@@ -163,6 +163,24 @@ def test_what_was_paused_when_a_partition_was_given_flows_again(open_kafka: Open
     assert got == set(range(count))
 
 
+def test_what_the_client_holds_and_the_member_let_go_of_is_taken_up_again(open_kafka: Open) -> None:
+    """As after a join under another id that keeps its partitions: no gain is told, and nothing came any more."""
+    log = open_kafka()
+    with log.transaction() as tx:
+        for n in range(16):
+            tx.send(Message(CHUNKS, f"feed-{n % 8}", b"x", {"n": str(n)}))
+    member = log.consumer("g", [CHUNKS])
+    one(member)
+    with member._changed:
+        for place in list(member._held):
+            member._let_go(place)
+    got: set[int] = set()
+    until = time.monotonic() + 20
+    while len(got) < 16 and time.monotonic() < until:
+        got |= {int(r.headers["n"]) for r in member.poll(max_records=8, timeout_s=0.2)}
+    assert got == set(range(16))
+
+
 def test_the_state_of_a_feed_is_found_by_the_note_of_its_offset(open_kafka: Open) -> None:
     log = open_kafka()
     for n in range(30):

@@ -159,6 +159,7 @@ class KafkaMember:
         batches = self._client.poll(timeout_ms=20 if self._joining else 200, max_records=BUFFER_RECORDS)
         moves = self._moves.take()
         member_id = self._client.group_metadata().member_id
+        owned = {self._place(p) for p in self._client.assignment()} if member_id else set()
         decoded = {self._place(p): [self._decode(r) for r in records] for p, records in batches.items()}
         with self._changed:
             for news in moves:
@@ -171,6 +172,10 @@ class KafkaMember:
             # thrown out and joined anew meanwhile: what was given out before is void
             for place in [p for p, h in self._held.items() if h.member_id != member_id]:
                 self._let_go(place)
+            # who joins anew may keep what it had, and is told of no gain: without this it would stand still
+            for place in owned - self._held.keys():
+                self._held[place] = _Held(member_id)
+                self._unplaced.add(place)
             for place, records in decoded.items():
                 if place in self._held and place not in self._unplaced:
                     self._held[place].buffer.extend(records)
