@@ -26,7 +26,7 @@ from stream.events import (
 )
 from stream.log import ANNOTATIONS, CHUNKS, QUERIES, Log, Message
 from stream.log.sqlite import SqliteLog
-from stream.mended import SecondThoughts
+from stream.mended import Hindsight
 from stream.pipeline import Pipeline
 from stream.queries import QueryRequest, encode_request
 from stream.runtime import settle
@@ -45,7 +45,7 @@ def answer(case: Case, networks: Lite, folder: Path) -> Answer:
         with closing(Worker(log, Pipeline(networks), PyAVDecoder())) as worker:
             worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
         events = [decode_message(dict(r.headers), r.value) for r in log.read(ANNOTATIONS, key=FEED)]
-    return read(case, list(SecondThoughts.of(events).mend(events)))
+    return read(case, list(Hindsight.of(events).mend(events)))
 
 
 def _ask(log: Log, case: Case) -> None:

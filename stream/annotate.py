@@ -30,7 +30,7 @@ from stream.events import Event, decode_message, encode_line
 from stream.frames import Frames
 from stream.log import ANNOTATIONS, CHUNKS, QUERIES, Log, Message
 from stream.log.sqlite import SqliteLog
-from stream.mended import SecondThoughts
+from stream.mended import Hindsight
 from stream.pipeline import Pipeline
 from stream.queries import QueryRequest, encode_request
 from stream.runtime import settle
@@ -209,7 +209,7 @@ def _write(log: Log, feed: str, out: Path, networks: lite.Lite, produced: Produc
     def said() -> Iterator[Event]:
         return (decode_message(dict(r.headers), r.value) for r in log.read(ANNOTATIONS, key=feed))
 
-    thoughts = SecondThoughts.of(said())
+    thoughts = Hindsight.of(said())
 
     def events() -> Iterator[Event]:
         return thoughts.mend(said())

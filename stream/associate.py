@@ -14,7 +14,7 @@ from kernels.iou import box_iou
 from stream import look as looks
 from stream.entity import RIGID, SOLID, Entity, Look, same_kind
 from stream.outline import Outline, Outliner
-from stream.overlap import shadow
+from stream.overlap import box_share, shadow
 from stream.patch import F32, iou, shared_area
 from stream.redraw import Redraw
 from stream.view import FollowOptions, FollowState, View
@@ -165,7 +165,7 @@ class Associate:
 
     def _begin(self, state: FollowState, view: View, found: Detections, d: int, proposal: Outline | None) -> None:
         box, score, category = found.boxes[d], float(found.scores[d]), found.categories[d]
-        if category == "object" and any(_shares(box, e.box) > 0.1 for e in state.entities):
+        if category == "object" and any(box_share(box, e.box) > 0.1 for e in state.entities):
             return  # what moves there is followed already, or moved by who is
         if category == "object":
             state.object_us = view.pts_us
@@ -210,17 +210,11 @@ class Associate:
             if tight is None or e.patch is None or not same_kind(e.category, category):
                 continue
             new = view.pts_us - e.first_us < self._o.sliver_us
-            if new and e.patch.area < 0.35 * area and _shares(tight, box) > 0.8:
+            if new and e.patch.area < 0.35 * area and box_share(tight, box) > 0.8:
                 return e
         return None
 
 
 def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:
     """Whether most of a detection's box lies in that of an entity of its kind."""
-    return any(e.live and same_kind(e.category, category) and _shares(box, e.box) > 0.6 for e in entities)
-
-
-def _shares(box: F32, other: F32) -> float:
-    """Share of `box` that lies in `other`, in [0, 1]."""
-    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
-    return float(np.prod(np.clip(high - low, 0, None))) / max(1.0, float(np.prod(box[2:] - box[:2])))
+    return any(e.live and same_kind(e.category, category) and box_share(box, e.box) > 0.6 for e in entities)

@@ -20,6 +20,7 @@ import numpy as np
 from stream import look as looks
 from stream.entity import LIVING, Entity, Look, Met, same_kind
 from stream.events import Body, EntityExited, EntityMerged, EntitySplit, MergeReason
+from stream.overlap import box_share
 from stream.reidentify import Reidentifier
 from stream.view import FollowState, View, rounded
 
@@ -209,9 +210,7 @@ def _pairs(entities: list[Entity]) -> list[tuple[Entity, Entity]]:
 
 def _inside(a: Entity, b: Entity) -> float:
     """Share of the smaller box that lies in the other, in [0, 1]."""
-    low, high = np.maximum(a.box[:2], b.box[:2]), np.minimum(a.box[2:], b.box[2:])
-    smaller = min(float(np.prod(e.box[2:] - e.box[:2])) for e in (a, b))
-    return float(np.prod(np.clip(high - low, 0, None))) / max(1.0, smaller)
+    return max(box_share(a.box, b.box), box_share(b.box, a.box))
 
 
 def _merge(state: FollowState, kept: int, gone: int, at_us: int, alike: float, reason: MergeReason) -> EntityMerged:

@@ -181,11 +181,7 @@ class Masklets:
                 self._reidentifier.put(state.gallery, other)
                 state.entities = [o for o in state.entities if o is not other]
             known = self._reidentifier.find(state.gallery, e, view.size)
-            if (
-                known is None
-                and e.hits < self._o.confirm_hits + PATIENCE
-                and self._reidentifier.may_know(state.gallery, e)
-            ):
+            if known is None and young and self._reidentifier.may_know(state.gallery, e):
                 continue  # half out of a hiding place it resembles nobody yet: wait for a better sight
             box = rounded(e.box, view.scale)
             e.state = "visible"

@@ -29,7 +29,7 @@ from stream.events import (
 
 
 @dataclass(frozen=True, slots=True)
-class SecondThoughts:
+class Hindsight:
     """What has turned out since: merges by the entity that is gone, and spans in which two bore each other's names."""
 
     merges: dict[int, EntityMerged]
@@ -37,7 +37,7 @@ class SecondThoughts:
     """With the place (seq, n) of each event: what is said after it knows already."""
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> SecondThoughts:
+    def of(cls, events: Iterable[Event]) -> Hindsight:
         merges: dict[int, EntityMerged] = {}
         splits: list[tuple[tuple[int, int], EntitySplit]] = []
         for event in events:

@@ -86,3 +86,9 @@ def reaches_into(box: F32, patch: Patch) -> float:
         return 0.0
     covered = int(np.count_nonzero(patch.on(shared) >= HALF))
     return covered / ((window[2] - window[0]) * (window[3] - window[1]))
+
+
+def box_share(box: F32, other: F32) -> float:
+    """Share of a box (xyxy) that lies in another, in [0, 1]."""
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    return float(np.prod(np.clip(high - low, 0, None))) / max(1.0, float(np.prod(box[2:] - box[:2])))

@@ -1,9 +1,9 @@
 """Referrer: binds queries to entities by evidence gathered through time, one entity per singular expression.
 
 Per (query, entity) each thing the query says is measured on every look (`evidence`) and kept as a running mean; what is
-fleeting (running, sitting) is held on to, so that who once ran goes on being the one who ran. An assignment (Hungarian)
-over the singular queries of a category keeps one entity from answering two of them, and a query whose best is not
-clearly better than the next is ambiguous, not guessed.
+fleeting (running, sitting) is held on to, so that who once ran goes on being the one who ran. Singular queries that
+cannot mean the same one are assigned together (Hungarian), and a query of which the assignment loses little where it
+has somebody else is ambiguous, not guessed.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from stream.events import (
     MergeReason,
     QueryBound,
 )
-from stream.mended import SecondThoughts
+from stream.mended import Hindsight
 from stream.story import read
 from tests.told import STEP, appeared, left, masks
 
@@ -29,7 +29,7 @@ def events(*bodies: Body) -> list[Event]:
 
 def mended(*bodies: Body) -> list[Body]:
     said = events(*bodies)
-    return [e.body for e in SecondThoughts.of(said).mend(said)]
+    return [e.body for e in Hindsight.of(said).mend(said)]
 
 
 def merged(kept: int, gone: int, at: int, reason: MergeReason = "same look") -> EntityMerged:
@@ -50,7 +50,7 @@ def test_who_came_back_under_another_name_is_one_story() -> None:
         merged(1, 2, 40),
         masks(1, 40, 50),
     )
-    story = read(SecondThoughts.of(said).mend(said))
+    story = read(Hindsight.of(said).mend(said))
     (e,) = story.entities.values()
     assert (e.entity, e.exits, e.reentries, e.frames) == (1, 1, 1, 30)
     assert [(p.start_us, p.end_us) for p in e.presences] == [(0, 9 * STEP), (30 * STEP, 49 * STEP)]
@@ -93,12 +93,12 @@ def test_exits_and_answers_keep_the_names_they_were_given() -> None:
 
 
 def test_a_chain_of_merges_ends_at_the_first_name() -> None:
-    thoughts = SecondThoughts.of(events(merged(2, 3, 10), merged(1, 2, 20)))
+    thoughts = Hindsight.of(events(merged(2, 3, 10), merged(1, 2, 20)))
     assert [thoughts.kept(e) for e in (1, 2, 3, 4)] == [1, 1, 1, 4]
     told = mended(masks(3, 0, 5), merged(2, 3, 10), merged(1, 2, 20, "one place"))
     assert not [b for b in told if isinstance(b, Masklet)], "it stood where 1 stood"
     said = events(appeared(3, 5), merged(2, 3, 10), merged(1, 2, 20))
-    assert isinstance(next(SecondThoughts.of(said).mend(said)).body, EntityReentered)
+    assert isinstance(next(Hindsight.of(said).mend(said)).body, EntityReentered)
 
 
 def test_nothing_changes_where_nothing_was_mended() -> None:
@@ -111,6 +111,6 @@ def test_nothing_changes_where_nothing_was_mended() -> None:
 def test_in_each_frame_names_stay_different(spans: list[tuple[int, int, int, int]]) -> None:
     """Splits only change names round: two different ones never become one."""
     bodies = [split(a, b, since, since + length) for a, b, since, length in spans if a != b]
-    thoughts = SecondThoughts.of(events(*bodies))
+    thoughts = Hindsight.of(events(*bodies))
     for frame in range(32):
         assert len({thoughts.who(e, frame * STEP, (-1, 0)) for e in range(1, 6)}) == 5
