@@ -19,7 +19,7 @@ from stream.log import FencedError, Record
 from stream.log.kafka.clients import translated
 
 BUFFER_RECORDS, BUFFER_BYTES = 32, 32 << 20
-"""Fetched ahead of what `poll` has given; beyond either, fetching pauses (and the client goes on polling)."""
+"""Fetched ahead of what `poll` has given; beyond either nothing is fetched (and heartbeats go on)."""
 IDLE_S = 15.0
 """A member without a partition looks after this whether it was forgotten."""
 CLOSE_S = 10.0
@@ -81,6 +81,8 @@ class KafkaMember:
     - kafka-python 3.0 throws away a join that ended between two polls and joins again: with short polls a member can
       stay without partitions for good. The thread polls again at once, so that there is no such moment.
     - A member that holds nothing for long asks to be counted again.
+    - kafka-python 3.0 forgets a partition that was paused in the midst of a fetched batch where another was read from
+      before it was resumed. So nothing is paused: while the buffers are full the client is not asked for records.
     - kafka-python 3.0 keeps the answer to a fetch of committed offsets that came after its caller's time-out, and gives
       it to the next who asks for the same partitions, however old it is. So we fetch and seek ourselves.
     """
@@ -153,10 +155,14 @@ class KafkaMember:
     def _turn(self) -> None:
         """Poll the client once, and take up what it tells."""
         self._seek_committed()
-        self._pause()
         if self._due():
             self._client._coordinator.poll(timeout_ms=2000)  # joins, and returns when that is done
-        batches = self._client.poll(timeout_ms=20 if self._joining else 200, max_records=BUFFER_RECORDS)
+        if full := self._full():
+            batches = {}
+            self._client._coordinator.poll(timeout_ms=2000)
+            time.sleep(0.02)
+        else:
+            batches = self._client.poll(timeout_ms=20 if self._joining else 200, max_records=BUFFER_RECORDS)
         moves = self._moves.take()
         member_id = self._client.group_metadata().member_id
         owned = {self._place(p) for p in self._client.assignment()} if member_id else set()
@@ -183,7 +189,7 @@ class KafkaMember:
             if moves or batches or not self._joining:
                 self._changed.notify_all()
         self._seek_committed()
-        if not batches:
+        if not batches and not full:
             self._rest()
 
     def _may_join(self) -> bool:
@@ -221,17 +227,10 @@ class KafkaMember:
             records.append(record)
         return records
 
-    def _pause(self) -> None:
-        """Fetch no more while the buffers are full. What is paused stays so through a rebalance; the client knows."""
+    def _full(self) -> bool:
         with self._changed:
             waiting = [len(r.value) for h in self._held.values() for r in h.buffer]
-            full = len(waiting) >= BUFFER_RECORDS or sum(waiting) >= BUFFER_BYTES
-            held = {self._partition(place) for place in self._held}
-        paused = held & self._client.paused()
-        if full and held - paused:
-            self._client.pause(*(held - paused))
-        elif not full and paused:
-            self._client.resume(*paused)
+        return len(waiting) >= BUFFER_RECORDS or sum(waiting) >= BUFFER_BYTES
 
     def _rest(self) -> None:
         """Nothing came. Commit the position past the marks of transactions, so that the group's lag is 0 where

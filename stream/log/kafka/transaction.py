@@ -90,6 +90,12 @@ class Sender:
     def _commit(self, messages: Sequence[Message], transaction: KafkaTransaction) -> dict[str, int]:
         """Returns where each key's state now lies."""
         producer = self._ready()
+        with _caused(producer):
+            return self._commit_with(producer, messages, transaction)
+
+    def _commit_with(
+        self, producer: KafkaProducer, messages: Sequence[Message], transaction: KafkaTransaction
+    ) -> dict[str, int]:
         producer.begin_transaction()
         sent = [(m, self._send(producer, m)) for m in messages]
         states: dict[str, int] = {}
@@ -180,6 +186,15 @@ class KafkaWriter:
 
     def close(self) -> None:
         self._sender.close()
+
+
+@contextmanager
+def _caused(producer: KafkaProducer) -> Iterator[None]:
+    """kafka-python tells what put a producer out of order in the words of an error alone: here as its cause."""
+    try:
+        yield
+    except KafkaError as e:
+        raise e from (e.__cause__ or producer._transaction_manager.last_error)
 
 
 def _wait(producer: KafkaProducer, result: Any) -> None:
