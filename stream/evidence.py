@@ -6,7 +6,7 @@ against. What is measured of an entity is in its `Traits`; ranks and relations a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -62,12 +62,20 @@ def kind(asked: str, category: str, traits: Traits) -> float:
     return share if share >= _CALLED else 0.0
 
 
-def together(expression: Expression, found: list[float | None]) -> float:
+def together(expression: Expression, found: list[float | None], opinions: Sequence[float] = ()) -> float:
     """One number in [0, 1] of a clause's fits: their geometric mean. Where nothing could be measured the category alone
-    speaks, and less of it where more was said."""
+    speaks, and less of it where more was said.
+
+    opinions: how well it fits the expression as a whole, by those who look at the picture. Each counts as all the
+    clauses that nothing here can measure, and as one at least.
+    """
     known = [max(LEAST_FIT, f) for f in found if f is not None]
+    missing = len(found) - len(known)
+    if opinions:
+        weight = [1.0] * len(known) + [max(1.0, missing)] * len(opinions)
+        return float(np.exp(np.average(np.log(known + [max(LEAST_FIT, o) for o in opinions]), weights=weight)))
     if known:
-        return float(np.exp(np.mean(np.log(known)))) * UNSEEN ** (len(found) - len(known))
+        return float(np.exp(np.mean(np.log(known)))) * UNSEEN**missing
     return 0.6 if expression.gendered or found else 0.8
 
 

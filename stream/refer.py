@@ -8,6 +8,8 @@ has somebody else is ambiguous, not guessed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -52,6 +54,8 @@ class Query(msgspec.Struct):
     fits: dict[int, list[float]] = msgspec.field(default_factory=dict)
     """By entity: the same of each clause, `UNMEASURED` where nothing could be seen of it yet."""
     looks: dict[int, int] = msgspec.field(default_factory=dict)
+    opinions: dict[str, dict[int, float]] = msgspec.field(default_factory=dict)
+    """By who has looked at the picture, then entity: the fit of the expression as a whole, in [0, 1]."""
     rebound: int = 0
     """How often it has changed hands."""
     said: list[int] = msgspec.field(default_factory=list)
@@ -80,11 +84,20 @@ def remove(state: ReferState, query: str, reason: str = "removed") -> list[Body]
     return [QueryUnbound(query=q.id, text=q.text, entities=_held(q), reason=reason) for q in gone]
 
 
+def opine(query: Query, by: str, fits: Mapping[int, float]) -> None:
+    """Take up how well entities fit a query as a whole, in [0, 1], in the opinion of who looks at the picture. It
+    stands until the same one says otherwise, and counts from the next look on."""
+    query.opinions.setdefault(by, {}).update(fits)
+
+
 def rename(state: ReferState, gone: int, kept: int) -> None:
     """Two entities were one: what answered as `gone` answers as `kept`."""
     for q in state.queries:
         if kept not in q.evidence and gone in q.evidence:
             q.evidence[kept], q.fits[kept], q.looks[kept] = q.evidence[gone], q.fits[gone], q.looks[gone]
+            for told in q.opinions.values():
+                if gone in told:
+                    told[kept] = told[gone]
         _drop(q, gone)
         q.said = sorted({kept if i == gone else i for i in q.said})
         q.wish = sorted({kept if i == gone else i for i in q.wish})
@@ -98,7 +111,7 @@ def look(state: ReferState, present: Present, known: set[int]) -> list[Body]:
                 _drop(q, i)
             else:
                 _weigh(q, i, present)
-        for i in [i for i in q.evidence if i not in known]:
+        for i in {*q.evidence, *(i for told in q.opinions.values() for i in told)} - known:
             _drop(q, i)
     return _decide(state)
 
@@ -120,13 +133,16 @@ def _weigh(q: Query, i: int, present: Present) -> None:
             step = RISE if fit > held[k] else FALL
         held[k] = fit if held[k] == UNMEASURED else held[k] + step * (fit - held[k])
     named = kind(expression.category, *present[i])
-    q.evidence[i] = named * together(expression, [None if f == UNMEASURED else f for f in held])
+    opinions = [told[i] for told in q.opinions.values() if i in told]
+    q.evidence[i] = named * together(expression, [None if f == UNMEASURED else f for f in held], opinions)
 
 
 def _drop(q: Query, i: int) -> None:
     q.evidence.pop(i, None)
     q.fits.pop(i, None)
     q.looks.pop(i, None)
+    for told in q.opinions.values():
+        told.pop(i, None)
 
 
 def _within(roi: Polygon, traits: Traits) -> bool:
@@ -305,4 +321,4 @@ def _cues(q: Query, entity: int) -> list[str]:
     told = [f"category {expression.category}"]
     for (name, _), fit in zip(clauses(expression), q.fits.get(entity, []), strict=False):
         told.append(f"{name}: not measured" if fit == UNMEASURED else f"{name}: {fit:.2f}")
-    return told
+    return told + [f"{by}: {fits[entity]:.2f}" for by, fits in sorted(q.opinions.items()) if entity in fits]

@@ -16,7 +16,7 @@ from stream.scan import ScanState
 from stream.transcribe import TranscribeState
 from stream.view import FollowState
 
-VERSION = 4
+VERSION = 5
 
 
 class RecentChunk(msgspec.Struct, frozen=True):

@@ -354,3 +354,31 @@ def test_two_names_that_were_one_answer_as_one() -> None:
     (gone,) = refer.remove(queries, "q1")
     assert isinstance(gone, QueryUnbound)
     assert gone.entities == [1]
+
+
+def test_an_opinion_of_the_picture_decides_where_nothing_is_measured() -> None:
+    """Girl or boy is nothing to measure here; somebody who looks can tell, and is named among the cues."""
+    queries, scene = state("the girl"), {1: ("person", traits()), 2: ("person", traits())}
+    watch(queries, scene)
+    refer.opine(queries.queries[0], "vlm", {1: 0.1, 2: 0.95})
+    (bound,) = (e for e in watch(queries, scene) if isinstance(e, QueryBound))
+    assert bound.entities == [2]
+    assert "vlm: 0.95" in bound.cues
+    assert "noun girl: not measured" in bound.cues
+
+
+def test_an_opinion_against_what_is_measured_makes_it_ambiguous() -> None:
+    queries = state("the person in red")
+    refer.opine(queries.queries[0], "vlm", {1: 0.05, 2: 0.95})
+    events = watch(queries, {1: RED, 2: BLUE})
+    assert not any(isinstance(e, QueryBound) for e in events)
+
+
+def test_an_opinion_goes_with_its_entity() -> None:
+    queries = state("the girl")
+    refer.opine(queries.queries[0], "vlm", {1: 0.1, 2: 0.95})
+    watch(queries, {1: ("person", traits()), 2: ("person", traits())})
+    refer.rename(queries, 2, 3)
+    assert queries.queries[0].opinions == {"vlm": {1: 0.1, 3: 0.95}}
+    watch(queries, {1: ("person", traits())})  # the other is forgotten
+    assert queries.queries[0].opinions == {"vlm": {1: 0.1}}
