@@ -19,6 +19,7 @@ from engines.crops import U8, shrink
 from engines.detections import Detections, Detector
 from stream import detect, motion
 from stream.clip import Clipper, ClipState
+from stream.closeup import CloseUp, CloseUpState
 from stream.events import Body
 from stream.flow import Flow, flow_image, small_image
 from stream.frames import Frames
@@ -57,6 +58,7 @@ class ScanState(msgspec.Struct):
 
     clip: ClipState = msgspec.field(default_factory=ClipState)
     motion: motion.MotionState = msgspec.field(default_factory=motion.MotionState)
+    close_up: CloseUpState = msgspec.field(default_factory=CloseUpState)
     image: np.ndarray | None = None
     detected_us: int = -1
     last_us: int = -1
@@ -82,6 +84,7 @@ class Scanner:
     def __init__(self, detector: Detector | None, *, detect_every_us: int) -> None:
         self._every_us = detect_every_us
         self._clip, self._motion, self._detect = Clipper(), motion.MotionDetector(), detect.Detect(detector)
+        self._close_up = CloseUp(self._detect)
 
     def begin(self, state: ScanState, frames: Iterable[Frames]) -> Scanning:
         """Scan a chunk's frames from `state` on, which stays as it is. What `frames` raise comes out of the scan."""
@@ -91,6 +94,7 @@ class Scanner:
         """The feed ends or pauses at `end_us`: close the open segment, and begin afresh after it."""
         events = self._clip.close(state.clip, end_us, "end" if reason == "end" else "gap")
         state.motion.energy = state.image = None
+        state.close_up = CloseUpState()
         state.detected_us = state.last_us = -1
         return events
 
@@ -118,7 +122,8 @@ class Scanner:
             if cut or detect.is_due(pts_us, state.detected_us, every_us):
                 with watch("detect"):
                     moving = self._motion.detect(state.motion, size)
-                    found = detect.merge(motion.corroborate(self._detect.look(rgb), moving), moving)
+                    found = motion.corroborate(self._detect.look(rgb), moving)
+                    found = detect.merge(self._close_up.step(state.close_up, rgb, found, moving), moving)
                     found = detect.within(found, state.masks, size)
                     state.detected_us = pts_us
             state.image, state.last_us, state.size = image, pts_us, size
