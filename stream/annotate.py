@@ -310,7 +310,7 @@ def _former(out: Path, home: Path, ask: Ask, *, fresh: bool) -> Summary | None:
 
 
 def _post_queries(log: Log, feed: str, queries: Sequence[str], *, understood: bool) -> None:
-    """The command line's queries, unless a former try posted them already. understood: they must be, without a model."""
+    """The command line's queries, unless a former try posted them already. understood: `parse` has to read them."""
     wanted = {f"{feed}/q{i}": QueryRequest(text) for i, text in enumerate(queries, 1)}
     with log.transaction() as tx:
         for key, request in wanted.items():

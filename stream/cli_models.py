@@ -1,4 +1,4 @@
-"""The options by which a command names the models it may ask: `--vlm URL --vlm-model NAME`, and the same with `--llm`."""
+"""The options by which a command names the models it may ask: `--vlm URL --vlm-model NAME`, the same with `--llm`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def model_options(command: F) -> F:
     """
 
     @click.option("--vlm", "vlm_url", metavar="URL",
-                  help="A vision language model behind an OpenAI-compatible address, up to /v1: asked whom queries mean "
-                  "and what to call entities. Frames are sent there. Key: $STREFER_VLM_KEY.")  # fmt: skip
+                  help="A vision language model behind an OpenAI-compatible address, up to /v1: asked whom queries "
+                  "mean and what to call entities. Frames are sent there. Key: $STREFER_VLM_KEY.")  # fmt: skip
     @click.option("--vlm-model", metavar="NAME", help="The model's name at --vlm.")
     @click.option("--llm", "llm_url", metavar="URL",
                   help="The same for a language model that reads queries. Key: $STREFER_LLM_KEY.")  # fmt: skip
@@ -36,7 +36,7 @@ def model_options(command: F) -> F:
     @click.option("--vlm-budget", "questions", type=click.IntRange(min=1), default=500, show_default=True, metavar="N",
                   help="Questions that one run asks at most, of both models.")  # fmt: skip
     @click.option("--vlm-deadline", "deadline_s", type=click.FloatRange(min=0.1), default=10.0, show_default=True,
-                  metavar="S", help="Longest a question may take, of either model; the feed waits, seconds.")  # fmt: skip
+                  metavar="S", help="Longest one question may take; the feed waits, seconds.")  # fmt: skip
     @functools.wraps(command)
     def with_models(
         *args: object, vlm_url: str | None, vlm_model: str | None, llm_url: str | None, llm_model: str | None,
