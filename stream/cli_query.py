@@ -101,7 +101,7 @@ def list_queries(place: Place, feed: str | None) -> None:
                 continue
             feeds = [p.feed] if p.feed != EVERY_FEED else [feed] if feed is not None else bound.feeds()
             answers = [a for f in feeds if asked.text and (a := bound.answer(f, p.id, asked.text, len(feeds) > 1))]
-            now = "; ".join(answers) or ("nobody yet" if asked.text else "mask of the feed")
+            now = "; ".join(answers) or _unanswered(asked.text)
             rows.append((p.id, p.feed, asked.text, region_text(asked.roi), now))
     finally:
         log.close()
@@ -109,6 +109,18 @@ def list_queries(place: Place, feed: str | None) -> None:
         click.echo(f"{place} holds no query" + (f" for {feed}" if feed else ""))
         return
     echo_table(("id", "feed", "text", "region", "now"), rows)
+
+
+def _unanswered(text: str) -> str:
+    from stream.parse import parse
+
+    if not text:
+        return "mask of the feed"
+    try:
+        parse(text)
+    except UserError:
+        return "nobody; only workers with --llm may read it"
+    return "nobody yet"
 
 
 @query.command()

@@ -51,20 +51,14 @@ def encode_request(request: QueryRequest, *, understood: bool = True) -> bytes:
     """The message's value. Raises UserError where the request asks for nothing that is understood; with `understood`
     false words nobody here knows pass, since a worker may know more."""
     _check(request)
-    if understood:
-        _understand(request)
+    if understood and request.text:
+        parse(request.text)
     return msgspec.json.encode(request)
 
 
-def decode_request(value: bytes) -> QueryRequest:
-    """Raises ValueError where it is no request, or one that says nothing to the default parser."""
-    request = _decode(value)
-    _understand(request)
-    return request
-
-
 @lru_cache(maxsize=1024)  # the same values are read at every chunk
-def _decode(value: bytes) -> QueryRequest:
+def decode_request(value: bytes) -> QueryRequest:
+    """Raises ValueError where it is no request, or can be none whoever reads it."""
     try:
         request = msgspec.json.decode(value, type=QueryRequest)
     except msgspec.MsgspecError as e:
@@ -78,11 +72,6 @@ def _check(request: QueryRequest) -> None:
         check_text(request.text)
     if request.roi:
         check_region(request.roi)
-
-
-def _understand(request: QueryRequest) -> None:
-    if request.text:
-        parse(request.text)
 
 
 def by_default(text: str) -> tuple[Expression | None, list[Body]]:
@@ -115,7 +104,7 @@ def update(state: FeedState, table: Mapping[str, bytes], read: Read = by_default
     events: list[Body] = []
     for p in sorted(mine.values(), key=lambda p: (p.id not in known, p.id)):
         try:
-            request = _decode(p.value)
+            request = decode_request(p.value)
             if len(wanted) == MAX_QUERIES:
                 raise ValueError(f"this feed is asked {MAX_QUERIES} queries already")
             if request.text and known.get(p.id) != (request.text, request.roi):
