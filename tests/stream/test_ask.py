@@ -65,7 +65,6 @@ def step(asker: Asker, state: FeedState, at_s: float) -> list[Body]:
 
 
 def asker(served: Served, **options: Any) -> Asker:
-    options = {"deadline_s": 0.3, **options}
     return Asker(Chat(Endpoint(served.url, "m"), **options), Chat(Endpoint(served.url, "m"), **options))
 
 
@@ -150,10 +149,11 @@ def test_a_failing_endpoint_is_told_once_and_left_alone_for_longer_and_longer() 
 def test_a_silent_endpoint_costs_one_deadline_a_pause() -> None:
     state = feed("the girl")
     with serving(Reply(b"", wait_s=0.6)) as served:
-        (error,) = step(asker(served), state, 1)
+        one = asker(served, deadline_s=0.3)
+        (error,) = step(one, state, 1)
         assert isinstance(error, Error)
         assert "within 0.3 s" in error.message
-        assert step(asker(served), state, 4) == []
+        assert step(one, state, 4) == []
         assert len(served.asked) == 1
 
 
