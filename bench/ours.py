@@ -14,6 +14,7 @@ from engines.errors import UserError
 from engines.lite import Lite
 from producers.produce import produce
 from producers.sources import open_sources
+from stream.ask import Models
 from stream.decode.pyav import PyAVDecoder
 from stream.events import (
     Event,
@@ -35,24 +36,24 @@ from stream.worker import GROUP, Worker
 FEED = "case"
 
 
-def answer(case: Case, networks: Lite, folder: Path) -> Answer:
+def answer(case: Case, networks: Lite, folder: Path, models: Models) -> Answer:
     """Follow a case with all its expressions asked from the start. `folder` must be empty."""
     film = case.film(folder / "film.mp4")
     with closing(SqliteLog(folder / "log")) as log:
-        _ask(log, case)
+        _ask(log, case, understood=models.llm is None)
         produce(open_sources([str(film)]), FEED, log)
         settle()
-        with closing(Worker(log, Pipeline(networks), PyAVDecoder())) as worker:
+        with closing(Worker(log, Pipeline(networks, models=models), PyAVDecoder())) as worker:
             worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
         events = [decode_message(dict(r.headers), r.value) for r in log.read(ANNOTATIONS, key=FEED)]
     return read(case, list(Hindsight.of(events).mend(events)))
 
 
-def _ask(log: Log, case: Case) -> None:
+def _ask(log: Log, case: Case, *, understood: bool) -> None:
     with log.transaction() as tx:
         for spoken in case.expressions:
             try:
-                request = encode_request(QueryRequest(spoken.text))
+                request = encode_request(QueryRequest(spoken.text), understood=understood)
             except UserError:  # nothing in it is understood: it binds nobody
                 continue
             tx.send(Message(QUERIES, f"{FEED}/{spoken.id}", request))

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from bench.referring_table import Row, by_case, by_entity, by_expression, summar
 from engines import lite
 from engines.errors import UserError
 from engines.store import environment_cache, environment_store
+from stream.ask import Models
+from stream.cli_models import models_of
 from stream.runtime import settle
 
 
@@ -47,13 +50,28 @@ def networks() -> lite.Lite:
     return loaded
 
 
-def run(case: Case, *, strefer: bool = True) -> Row:
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Models that our arm may ask, each as (address, name); every process has its own budget."""
+
+    vlm: tuple[str | None, str | None]
+    llm: tuple[str | None, str | None]
+    questions: int
+    deadline_s: float
+
+
+@cache
+def models(of: Endpoints) -> Models:
+    return models_of(of.vlm, of.llm, questions=of.questions, deadline_s=of.deadline_s)
+
+
+def run(case: Case, endpoints: Endpoints, *, strefer: bool = True) -> Row:
     """Both arms on one case."""
     settle()
     nets = networks()
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        mine = ours.answer(case, nets, Path(folder))
+        mine = ours.answer(case, nets, Path(folder), models(endpoints))
     ours_s = time.perf_counter() - begun
     begun = time.perf_counter()
     theirs = strefer_way.answer(case, nets) if strefer else None
@@ -69,13 +87,13 @@ def run(case: Case, *, strefer: bool = True) -> Row:
     )
 
 
-def run_all(cases: Sequence[Case], jobs: int, *, strefer: bool) -> Iterator[Row]:
+def run_all(cases: Sequence[Case], endpoints: Endpoints, jobs: int, *, strefer: bool) -> Iterator[Row]:
     """Rows as they are done, in processes where there are several jobs."""
     if jobs == 1:
-        yield from (run(case, strefer=strefer) for case in cases)
+        yield from (run(case, endpoints, strefer=strefer) for case in cases)
         return
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(run, case, strefer=strefer) for case in cases]):
+        for done in as_completed([pool.submit(run, case, endpoints, strefer=strefer) for case in cases]):
             yield done.result()
 
 
@@ -122,6 +140,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--scenes", choices=prepared.KINDS, help="scenes of ours instead of a folder")
     p.add_argument("--seeds", default="20", help="how many scenes, or which: 20, or 3,7 (default 20)")
     p.add_argument("--profile", choices=["lite"], default="lite", help="what is measured (lite is all there is today)")
+    p.add_argument("--vlm", metavar="URL", help="a vision language model that our arm asks, as `strefer annotate` does")
+    p.add_argument("--vlm-model", metavar="NAME", help="its name there")
+    p.add_argument("--llm", metavar="URL", help="a language model that reads expressions")
+    p.add_argument("--llm-model", metavar="NAME", help="its name there")
+    p.add_argument("--vlm-budget", type=int, default=10_000, metavar="N", help="questions of a process (default 10000)")
+    p.add_argument("--vlm-deadline", type=float, default=30.0, metavar="S", help="longest for one (default 30 s)")
     p.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     p.add_argument("--no-strefer", action="store_true", help="leave the Strefer way out")
     p.add_argument("--expressions", action="store_true", help="a line an expression, too")
@@ -136,12 +160,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = asked.parse_args(arguments)
     console = Console(width=None if Console().is_terminal else 190)
     try:
+        endpoints = Endpoints(
+            (options.vlm, options.vlm_model), (options.llm, options.llm_model), options.vlm_budget, options.vlm_deadline
+        )
+        models(endpoints)  # what is wrong with them is told before the work begins
         cases = cases_of(options, console)
         rows: dict[str, Row] = {}
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("following", total=len(cases))
-            for row in run_all(cases, options.jobs, strefer=not options.no_strefer):
+            for row in run_all(cases, endpoints, options.jobs, strefer=not options.no_strefer):
                 rows[row.case] = row
                 progress.update(task, advance=1, description=row.case)
                 if not console.is_terminal:

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from engines.catalogue import SAMPLES, Address, Item, WheelMember
 from engines.errors import UserError
@@ -147,7 +148,7 @@ def environment_cache() -> Path:
     return cache_folder(os.environ)
 
 
-_VARIABLES = frozenset({"CACHE", "KAFKA", "MODELS", "REQUIRE_GPU", "SAMPLES", "TEST_SEED"})
+_VARIABLES = frozenset({"CACHE", "KAFKA", "LLM_KEY", "MODELS", "REQUIRE_GPU", "SAMPLES", "TEST_SEED", "VLM_KEY"})
 
 
 def check_environment(environ: Mapping[str, str]) -> None:
@@ -161,6 +162,11 @@ def check_environment(environ: Mapping[str, str]) -> None:
 def environment_kafka() -> str:
     """The brokers that the environment names, "" for none."""
     return os.environ.get("STREFER_KAFKA", "")
+
+
+def environment_key(role: Literal["VLM", "LLM"]) -> str:
+    """The key for the endpoint of that role, "" for none."""
+    return os.environ.get(f"STREFER_{role}_KEY", "")
 
 
 def check_process_environment() -> None:

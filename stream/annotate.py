@@ -24,6 +24,7 @@ from instruct.transcript import Row, transcript
 from producers.produce import Produced, produce
 from producers.sources import Source
 from stream import overlay, report
+from stream.ask import Models
 from stream.chunk import Chunk, ChunkHeader, decode_header
 from stream.decode.pyav import PyAVDecoder
 from stream.events import Event, decode_message, encode_line
@@ -51,6 +52,8 @@ class Ask(msgspec.Struct, frozen=True):
     version: str
     chunk_s: tuple[float, float]
     """Longest GOP kept of a file, of a live source: the chunks, and so a resumed producer, depend on it."""
+    models: tuple[str, ...] = ()
+    """The models that are asked, as role and name; their address may change."""
 
 
 class EntitySummary(msgspec.Struct, frozen=True):
@@ -119,6 +122,7 @@ def annotate(
     fresh: bool = False,
     tell: Tell = lambda *_: None,
     stop: threading.Event | None = None,
+    models: Models | None = None,
 ) -> Result:
     """Annotate one feed made of `sources` into the folder `out`. Goes on where a former run was killed.
 
@@ -127,9 +131,10 @@ def annotate(
     written.
     """
     home = out / ".strefer"
-    ask = Ask(
-        [s.identity for s in sources], list(queries), "lite", version("strefer-stream"), (max_chunk_s, live_chunk_s)
-    )
+    models = models or Models()
+    asked = tuple(f"{used.role} {used.name}" for used in models.used())
+    chunks_s = (max_chunk_s, live_chunk_s)
+    ask = Ask([s.identity for s in sources], list(queries), "lite", version("strefer-stream"), chunks_s, asked)
     with _claimed(out, home):
         done = _former(out, home, ask, fresh=fresh)
         if done is not None:
@@ -138,8 +143,9 @@ def annotate(
         loaded = networks()
         log = SqliteLog(home)
         try:
-            _post_queries(log, feed, queries)
-            produced = _run(log, sources, feed, loaded, max_chunk_s, live_chunk_s, tell, stop or threading.Event())
+            _post_queries(log, feed, queries, understood=models.llm is None)
+            pipeline = Pipeline(loaded, models=models)
+            produced = _run(log, sources, feed, pipeline, max_chunk_s, live_chunk_s, tell, stop or threading.Event())
             summary = _write(log, feed, out, loaded, produced, tell)
         finally:
             log.close()
@@ -147,7 +153,7 @@ def annotate(
 
 
 def _run(
-    log: Log, sources: Sequence[Source], feed: str, networks: lite.Lite, max_chunk_s: float, live_chunk_s: float,
+    log: Log, sources: Sequence[Source], feed: str, pipeline: Pipeline, max_chunk_s: float, live_chunk_s: float,
     tell: Tell, stop: threading.Event,
 ) -> Produced:  # fmt: skip
     """Producer in a thread, worker here, until the worker has seen the feed's end."""
@@ -176,7 +182,7 @@ def _run(
     thread = threading.Thread(target=run, name="producer", daemon=True)
     thread.start()
     # The folder's lock says that no other worker lives: a killed one's lease need not be waited for long.
-    worker = Worker(log, Pipeline(networks), PyAVDecoder(), session_s=3.0)
+    worker = Worker(log, pipeline, PyAVDecoder(), session_s=3.0)
 
     def finished(done: Done | None) -> bool:
         nonlocal reached_s
@@ -303,13 +309,13 @@ def _former(out: Path, home: Path, ask: Ask, *, fresh: bool) -> Summary | None:
         return None
 
 
-def _post_queries(log: Log, feed: str, queries: Sequence[str]) -> None:
-    """The command line's queries, unless a former try posted them already."""
+def _post_queries(log: Log, feed: str, queries: Sequence[str], *, understood: bool) -> None:
+    """The command line's queries, unless a former try posted them already. understood: `parse` has to read them."""
     wanted = {f"{feed}/q{i}": QueryRequest(text) for i, text in enumerate(queries, 1)}
     with log.transaction() as tx:
         for key, request in wanted.items():
             if log.latest(QUERIES, key) is None:
-                tx.send(Message(QUERIES, key, encode_request(request)))
+                tx.send(Message(QUERIES, key, encode_request(request, understood=understood)))
 
 
 @contextmanager

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from engines.errors import UserError
+from stream.cli_models import model_options
 
 if TYPE_CHECKING:
     from producers.sources import Source
     from stream.annotate import Result
+    from stream.ask import Models
 
 _EPILOG = """\b
 Examples:
   strefer annotate clip.mp4 --out clip.annotated
   strefer annotate clip.mp4 --out found --query "the girl in the blue skirt" --query "the dog"
+  strefer annotate clip.mp4 --out d --query "the girl" --vlm http://127.0.0.1:8000/v1 --vlm-model qwen2.5-vl
   strefer annotate synthetic:two-people --out demo
   strefer annotate clips/ --out all                         (a folder of videos: a folder of results each)
   strefer annotate rtsp://camera/stream --out door          (Ctrl-C ends it and writes the results)
@@ -38,9 +41,10 @@ Examples:
 @click.option("--live-chunk", "live_chunk_s", type=float, default=2.0, show_default=True, metavar="S",
               help="The same for a live source.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress bar and no words, only errors.")
+@model_options
 def annotate(
     sources: tuple[str, ...], out: Path, queries: tuple[str, ...], profile: str, fresh: bool,
-    max_chunk_s: float, live_chunk_s: float, quiet: bool,
+    max_chunk_s: float, live_chunk_s: float, quiet: bool, models: Models,
 ) -> None:  # fmt: skip
     """Annotate video into a folder a person can open.
 
@@ -51,10 +55,11 @@ def annotate(
     from producers.cli import stop_on_signals
     from producers.sources import open_each
     from stream.annotate import StoppedError
-    from stream.parse import parse
+    from stream.parse import check_text, parse
 
     for text in queries:
-        if unknown := parse(text).unknown:
+        check_text(text)
+        if models.llm is None and (unknown := parse(text).unknown) and models.vlm is None:
             click.echo(f"note: not understood in {text!r}, and without effect: {', '.join(unknown)}", err=True)
     opened, refused = open_each(sources)
     if len(opened) > 1 and any(s.live for s in opened):
@@ -68,7 +73,7 @@ def annotate(
             name = f"{name}-{names.count(name)}"  # two files of one name in different folders
         folder = out if len(opened) == 1 else out / name
         try:
-            result = _one(source, folder, queries, fresh, max_chunk_s, live_chunk_s, quiet, stop)
+            result = _one(source, folder, queries, fresh, max_chunk_s, live_chunk_s, quiet, stop, models)
         except StoppedError as e:
             click.echo(f"{source.name}: {e}", err=True)
             raise SystemExit(130) from None
@@ -82,7 +87,7 @@ def annotate(
 
 def _one(
     source: Source, out: Path, queries: tuple[str, ...], fresh: bool, max_chunk_s: float, live_chunk_s: float,
-    quiet: bool, stop: threading.Event,
+    quiet: bool, stop: threading.Event, models: Models,
 ) -> Result:  # fmt: skip
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -102,7 +107,7 @@ def _one(
 
         return run(
             [source], out, feed=feed_name(source.name), networks=lambda: lite.load(environment_store()),
-            queries=queries,
+            queries=queries, models=models,
             max_chunk_s=max_chunk_s, live_chunk_s=live_chunk_s, fresh=fresh, tell=tell, stop=stop,
         )  # fmt: skip
 
@@ -129,10 +134,13 @@ def _unbound(text: str, engines: list[str]) -> str:
     from engines.person import PersonDetector
     from stream.parse import parse
 
-    noun = parse(text).noun
+    try:
+        read = parse(text)
+    except UserError:  # a language model has read it
+        return "fits nobody"
     blind = not engines or engines[0] == PersonDetector.name
-    if blind and parse(text).category not in ("person", "object"):
-        return f"cannot be found: no network here knows {noun or 'it'} (yolox-nano does: strefer models pull)"
+    if blind and read.category not in ("person", "object"):
+        return f"cannot be found: no network here knows {read.noun or 'it'} (yolox-nano does: strefer models pull)"
     return "fits nobody"
 
 

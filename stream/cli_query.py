@@ -22,6 +22,7 @@ _EPILOG = """\b
 Examples:
   strefer query add --log run --feed door "the man in red"
   strefer query add --log run --all-feeds "the dog"
+  strefer query add --log run --feed door "the zorilla" --as-it-is          (for workers with --llm)
   strefer query add --log run --feed door "the person" --roi 0.5,0,1,1      (who is in the right half)
   strefer query add --log run --feed door --roi "0,0.4 1,0.4 1,1 0,1"       (look nowhere else in this feed)
   strefer query list --log run
@@ -46,8 +47,11 @@ def query() -> None:
 @click.option("--roi", metavar="REGION",
               help="x0,y0,x1,y1 or 'x,y x,y x,y …' in fractions of the frame: with TEXT only who is in it answers; "
               "without TEXT nothing outside of it is detected.")  # fmt: skip
+@click.option("--as-it-is", is_flag=True, help="Post TEXT unread: workers with --llm may understand more.")
 @log_options
-def add(place: Place, text: str, feed: str | None, all_feeds: bool, name: str | None, roi: str | None) -> None:
+def add(
+    place: Place, text: str, feed: str | None, all_feeds: bool, name: str | None, roi: str | None, as_it_is: bool
+) -> None:
     """Ask a feed for TEXT, like "the man in red"; with --roi alone, mask the feed. Prints the query's id."""
     from stream.parse import parse
     from stream.queries import QueryRequest, encode_request
@@ -57,8 +61,8 @@ def add(place: Place, text: str, feed: str | None, all_feeds: bool, name: str | 
     if not text and roi is None:
         raise UserError('a query wants an expression, like "the man in red", or a --roi')
     request = QueryRequest(text, parse_region(roi) if roi is not None else ())
-    value = encode_request(request)
-    if text and (unknown := parse(text).unknown):
+    value = encode_request(request, understood=not as_it_is)
+    if text and not as_it_is and (unknown := parse(text).unknown):
         click.echo(f"note: not understood, and without effect: {', '.join(unknown)}", err=True)
     log = place.open_existing()
     try:
@@ -97,7 +101,7 @@ def list_queries(place: Place, feed: str | None) -> None:
                 continue
             feeds = [p.feed] if p.feed != EVERY_FEED else [feed] if feed is not None else bound.feeds()
             answers = [a for f in feeds if asked.text and (a := bound.answer(f, p.id, asked.text, len(feeds) > 1))]
-            now = "; ".join(answers) or ("nobody yet" if asked.text else "mask of the feed")
+            now = "; ".join(answers) or _unanswered(asked.text)
             rows.append((p.id, p.feed, asked.text, region_text(asked.roi), now))
     finally:
         log.close()
@@ -105,6 +109,18 @@ def list_queries(place: Place, feed: str | None) -> None:
         click.echo(f"{place} holds no query" + (f" for {feed}" if feed else ""))
         return
     echo_table(("id", "feed", "text", "region", "now"), rows)
+
+
+def _unanswered(text: str) -> str:
+    from stream.parse import parse
+
+    if not text:
+        return "mask of the feed"
+    try:
+        parse(text)
+    except UserError:
+        return "nobody; only workers with --llm may read it"
+    return "nobody yet"
 
 
 @query.command()

@@ -9,9 +9,11 @@ import click
 
 from engines.errors import UserError
 from stream.cli_log import log_options
+from stream.cli_models import model_options
 from stream.log.place import Place, client_name
 
 if TYPE_CHECKING:
+    from stream.ask import Models
     from stream.health import Health
 
 _EPILOG = """\b
@@ -20,6 +22,7 @@ Examples:
   strefer worker --log run --drain                 (stop when nothing is left to do)
   strefer worker --kafka broker1:9092,broker2:9092
   strefer worker --log run --health 8080           (http://127.0.0.1:8080/readyz)
+  strefer worker --log run --vlm http://127.0.0.1:8000/v1 --vlm-model qwen2.5-vl
 """
 
 
@@ -37,8 +40,10 @@ Examples:
               help="Address --health listens on, 0.0.0.0 for all.  [default: 127.0.0.1]")  # fmt: skip
 @click.option("--health-limit", "health_limit_s", type=click.FloatRange(min=1), default=60.0, show_default=True,
               metavar="S", help="Longest a message may take before /healthz says no, seconds.")  # fmt: skip
+@model_options
 def worker(
     place: Place,
+    models: Models,
     group: str,
     keep_gb: float,
     session_s: float,
@@ -78,7 +83,7 @@ def worker(
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
     health.loaded()
-    one = Worker(log, Pipeline(networks), PyAVDecoder(), group=group, session_s=session_s)
+    one = Worker(log, Pipeline(networks, models=models), PyAVDecoder(), group=group, session_s=session_s)
 
     def finished(done: Done | None) -> bool:
         health.turn(done)

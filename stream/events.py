@@ -28,11 +28,11 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class EngineUsed(msgspec.Struct, frozen=True):
     name: str
     role: str
-    """What it does: detect, pose, segment, reidentify."""
+    """What it does: detect, pose, segment, reidentify; of endpoints refer (and describe), read."""
     backend: str
-    """What ran it: onnxruntime/CPU, litert, ..."""
+    """What ran it: onnxruntime/CPU, litert, ...; of an endpoint its address."""
     sha256: str
-    """Of the weights' file."""
+    """Of the weights' file; empty for an endpoint."""
 
 
 class Rle(msgspec.Struct, frozen=True):
@@ -154,7 +154,7 @@ class EntitySplit(Body, frozen=True, kw_only=True):
 
 
 class EntityDescribed(Body, frozen=True, kw_only=True):
-    """How a person would call the entity, from what was measured of it so far."""
+    """How a person would call the entity, from what was measured of it so far or by a model that looked."""
 
     entity: int
     expression: str
@@ -164,7 +164,7 @@ class EntityDescribed(Body, frozen=True, kw_only=True):
     attributes: list[str]
     """All that can be said of it, most telling first."""
     source: str
-    """What said so: `measured`."""
+    """What said so: `measured`, or `vlm` (which then has the last word)."""
 
 
 class QueryBound(Body, frozen=True, kw_only=True):
@@ -240,7 +240,7 @@ class Action(Body, frozen=True, kw_only=True):
     text: str
     """In the third person: `moves to the left`, `jumps`."""
     source: str
-    """What said so: `measured`."""
+    """What said so: `measured`, or `vlm` (which then has the last word)."""
 
 
 class ChunkDone(Body, frozen=True, kw_only=True):
@@ -258,15 +258,16 @@ class ChunkDone(Body, frozen=True, kw_only=True):
 
 
 class Error(Body, frozen=True, kw_only=True):
-    """A message could not be processed: it lies in `video.deadletter` (but for a query) and the feed goes on."""
+    """A message could not be processed: it lies in `video.deadletter` (but for a query) and the feed goes on. Or an
+    endpoint did not answer: what was measured stands."""
 
     stage: str
-    """Where it failed: header, decode or query."""
+    """Where it failed: header, decode or query; of an endpoint refer, recognise or read."""
     code: str
-    """malformed, corrupt_chunk or oversized."""
+    """malformed, corrupt_chunk or oversized; vlm or llm for an endpoint."""
     message: str
     seq: int | None
-    """The message's seq, null where it could not be read."""
+    """The message's seq, null where it could not be read and where no message is to blame."""
 
 
 TYPES: dict[str, type[Body]] = {

@@ -21,16 +21,21 @@ LONGEST = 300
 """Characters of an expression at most."""
 
 
-@lru_cache(maxsize=1024)  # the referrer asks at every look
-def parse(text: str) -> Expression:
-    """Parse one expression. Raises UserError where nothing in it is understood, and where it is too long to be one."""
+def check_text(text: str) -> None:
+    """Raises UserError where a text can be no expression, whoever reads it: it is too long, or has no words."""
     if len(text) > LONGEST:
         raise UserError(
             f"a query of {len(text)} characters is too long: {LONGEST} are the most, name one thing in fewer"
         )
-    words = read_words(text)
-    if not words:
+    if not read_words(text):
         raise UserError(f'the query {text!r} has no words: describe what to follow, like "the dog" or "the man in red"')
+
+
+@lru_cache(maxsize=1024)  # the referrer asks at every look
+def parse(text: str) -> Expression:
+    """Parse one expression. Raises UserError where nothing in it is understood, and where it is too long to be one."""
+    check_text(text)
+    words = read_words(text)
     reader = Reader()
     main = reader.read(read_items(words))
     if not (main.noun or main.attributes or main.order or any(t.known for _, t, _ in main.relations)):

@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from engines.crops import F32
 from engines.lite import Lite
 from kernels import rle
-from stream import recognize, refer, traits
+from stream import ask, recognize, refer, traits
+from stream.ask import Asker, Keyframes, Models
 from stream.background import Background
 from stream.chunk import Chunk, ChunkHeader
 from stream.entity import RIGID, Entity, Traits
@@ -42,6 +44,7 @@ from stream.events import (
     QueryUnbound,
     Rle,
 )
+from stream.expression import Expression
 from stream.flow import flow_image, small_image
 from stream.frames import Decoder, Frames
 from stream.lookback import trace_back
@@ -67,16 +70,21 @@ class Options:
 
 
 class Pipeline:
-    """Profile `lite`: the stages and the networks they share. One pipeline serves many feeds; state is passed in."""
+    """Profile `lite`: the stages and the networks they share. One pipeline serves many feeds; state is passed in.
 
-    def __init__(self, networks: Lite, options: Options | None = None) -> None:
+    models: endpoints that are asked beside; without them nothing leaves the machine.
+    """
+
+    def __init__(self, networks: Lite, options: Options | None = None, models: Models | None = None) -> None:
         self._o = options or Options()
+        self._models = models or Models()
         self._networks = networks
         self._scanner = Scanner(networks.detector, detect_every_us=self._o.detect_every_us)
         self._background = Background()
         outliner = Outliner(networks.pose, networks.segment)
         self._masklets = Masklets(outliner, networks.reid, Reidentifier(), self._o.follow)
         self._transcribe = Transcriber()
+        self._asker = Asker(self._models.vlm, self._models.llm)
 
     def start(self, header: ChunkHeader) -> FeedStarted:
         """The event that opens a feed: what it is and what follows it."""
@@ -90,8 +98,14 @@ class Pipeline:
             source=header.source,
             reencoded=header.reencoded,
             profile="lite",
-            engines=[EngineUsed(u.name, u.role, u.backend, u.sha256) for u in self._networks.used],
+            engines=[EngineUsed(u.name, u.role, u.backend, u.sha256) for u in self._networks.used]
+            + self._models.used(),
         )
+
+    def read(self, state: FeedState, text: str, at_us: int) -> tuple[Expression | None, list[Body]]:
+        """How a new query's text reads, None for as `parse` reads it, and what is to be told of that. Raises UserError
+        where nobody understands it."""
+        return self._asker.read(state.ask, text, at_us)
 
     def scan(self, state: FeedState, frames: Iterable[Frames]) -> Scanning:
         """Begin the first half of the feed's next chunk; it may `follow_on` to the one after that."""
@@ -105,11 +119,15 @@ class Pipeline:
             state.started = True
             events.append(self.start(header))
         state.past.window_us = self._o.look_back_us
-        count, watch = 0, scanning.watch
+        count, watch, shown = 0, scanning.watch, Keyframes()
         for scan in scanning:
-            events += self._follow(state, scan, watch)
+            events += self._follow(state, scan, watch, shown)
             count += 1
         state.scan = scanning.state
+        if self._asker.looks:
+            with watch("ask"):
+                known = {e.id: e for e in (*state.follow.entities, *state.follow.gallery.dormant)}
+                events += self._asker.step(state.ask, state.refer, known, shown, state.last_us)
         events += self._send(state, header.start_us)
         events.append(
             ChunkDone(
@@ -145,8 +163,8 @@ class Pipeline:
         state.started = False
         return [*events, body]
 
-    def _follow(self, state: FeedState, scan: Scan, watch: Stopwatch) -> list[Body]:
-        """The second half: entities, their masks, and what is told of them."""
+    def _follow(self, state: FeedState, scan: Scan, watch: Stopwatch, shown: Keyframes) -> list[Body]:
+        """The second half: entities, their masks, and what is told of them. shown: what may be asked about."""
         size, full = scan.rgb.shape[:2], scan.full.shape[:2]
         if scan.cut:
             state.past.clear()
@@ -172,6 +190,11 @@ class Pipeline:
             for body in changes:
                 if isinstance(body, EntityAppeared | EntityReentered):
                     self._look_back(state, names.get(body.entity, body.entity), body.at_us, full, scan.scale)
+        if self._asker.looks:
+            if any(isinstance(body, EntitySplit) for body in changes):
+                shown.clear()  # boxes so far may be those of others
+            if scan.found is not None:
+                shown.offer(scan.rgb, _boxes(state.follow.entities))
         with watch("describe"):
             return scan.events + self._tell(state, changes, view, scan)
 
@@ -212,7 +235,8 @@ class Pipeline:
         if looked:
             everyone = {e.id: (e.category, e.traits) for e in live}
             for e in live:
-                events += self._describe(e, everyone)
+                if not ask.is_described(state.ask, e.id):
+                    events += self._describe(e, everyone)
             known = {e.id for e in state.follow.entities} | {e.id for e in state.follow.gallery.dormant}
             events += refer.look(state.refer, everyone, known)
         return events
@@ -224,8 +248,11 @@ class Pipeline:
                 return self._transcribe.close(state.transcribe, body.entity)
             case EntityMerged():
                 refer.rename(state.refer, body.merged, body.entity)
+                ask.rename(state.ask, body.merged, body.entity)
                 return self._transcribe.close(state.transcribe, body.merged)
             case EntitySplit():
+                refer.doubt(state.refer, {body.entity, body.into})
+                ask.doubt(state.ask, {body.entity, body.into})
                 ended = self._transcribe.close(state.transcribe, body.entity)
                 return ended + self._transcribe.close(state.transcribe, body.into)
         return []
@@ -271,6 +298,12 @@ class Pipeline:
         state.last_us = -1
         state.background.mean = state.background.seen = None
         return events
+
+
+def _boxes(entities: list[Entity]) -> dict[int, F32]:
+    """What is to be seen of whom: box [4] xyxy pixels of the working frame."""
+    found = ((e.id, e.patch.box()) for e in entities if e.state == "visible" and e.patch is not None)
+    return {i: box for i, box in found if box is not None}
 
 
 def _unsent(state: FeedState, but: int) -> dict[int, list[MaskletFrame]]:

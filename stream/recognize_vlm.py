@@ -1,6 +1,6 @@
 """The other entity recogniser: a vision language model is shown entities by numbered boxes and says what to call each.
 
-A pure function of frames, boxes and the model's answers; no stage calls it yet.
+A pure function of frames, boxes and the model's answers; `ask.py` says when it is asked.
 """
 
 from __future__ import annotations

@@ -44,6 +44,13 @@ _EITHER = ((_MALE, _FEMALE), (_CHILD, _GROWN))
 """Who is the one is not the other; a man may well be a cyclist."""
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """How often it was asked, and the feed's time of the last one."""
+
+    times: int
+    at_us: int
+
+
 class Query(msgspec.Struct):
     """One query of the feed. `said` is what the last event told: entities and whether they were candidates only."""
 
@@ -65,16 +72,26 @@ class Query(msgspec.Struct):
     wish_count: int = 0
     roi: Polygon = ()
     """Only who is in this region answers; () for the whole frame."""
+    reading: Expression | None = None
+    """The text as a language model read it; None where the default parser reads it."""
+    asked: dict[int, Asked] = msgspec.field(default_factory=dict)
+    """By entity: when those who look at the picture were asked whether it is meant."""
+
+    @property
+    def expression(self) -> Expression:
+        return self.reading or parse(self.text)
 
 
 class ReferState(msgspec.Struct):
     queries: list[Query] = msgspec.field(default_factory=list)
 
 
-def add(state: ReferState, query: str, text: str, roi: Polygon = ()) -> None:
-    """A new query, or a new text for one that is known. Raises UserError where the text says nothing."""
-    parse(text)
-    state.queries = [q for q in state.queries if q.id != query] + [Query(query, text, roi=roi)]
+def add(state: ReferState, query: str, text: str, roi: Polygon = (), reading: Expression | None = None) -> None:
+    """A new query, or a new text for one that is known. reading: who else than the default parser has read it. Raises
+    UserError where there is none and the text says nothing."""
+    new = Query(query, text, roi=roi, reading=reading)
+    assert new.expression is not None
+    state.queries = [q for q in state.queries if q.id != query] + [new]
 
 
 def remove(state: ReferState, query: str, reason: str = "removed") -> list[Body]:
@@ -86,8 +103,25 @@ def remove(state: ReferState, query: str, reason: str = "removed") -> list[Body]
 
 def opine(query: Query, by: str, fits: Mapping[int, float]) -> None:
     """Take up how well entities fit a query as a whole, in [0, 1], in the opinion of who looks at the picture. It
-    stands until the same one says otherwise, and counts from the next look on."""
+    stands until the same one says otherwise, and counts from the next look on, or from `reconsider`."""
     query.opinions.setdefault(by, {}).update(fits)
+
+
+def reconsider(state: ReferState, ids: set[str], everyone: Present) -> list[Body]:
+    """Decide what queries mean again after new opinions, without waiting for a look. everyone: all that are known."""
+    some = [q for q in state.queries if q.id in ids]
+    for q in some:
+        for i in q.evidence.keys() & everyone.keys():
+            q.evidence[i] = _evidence(q, i, everyone)
+    # as if as many looks as it takes had agreed: nothing else changes in between
+    return [e for _ in range(PATIENCE) for e in _decide(state, some)]
+
+
+def doubt(state: ReferState, entities: set[int]) -> None:
+    """These were taken for one another: what was thought of them by those who looked may be of the wrong one."""
+    for q in state.queries:
+        for i in entities:
+            _forget(q, i)
 
 
 def rename(state: ReferState, gone: int, kept: int) -> None:
@@ -98,7 +132,10 @@ def rename(state: ReferState, gone: int, kept: int) -> None:
             for told in q.opinions.values():
                 if gone in told:
                     told[kept] = told[gone]
+            if gone in q.asked:
+                q.asked[kept] = q.asked[gone]
         _drop(q, gone)
+        _forget(q, gone)
         q.said = sorted({kept if i == gone else i for i in q.said})
         q.wish = sorted({kept if i == gone else i for i in q.wish})
 
@@ -111,14 +148,15 @@ def look(state: ReferState, present: Present, known: set[int]) -> list[Body]:
                 _drop(q, i)
             else:
                 _weigh(q, i, present)
-        for i in {*q.evidence, *(i for told in q.opinions.values() for i in told)} - known:
+        for i in {*q.evidence, *q.asked, *(i for told in q.opinions.values() for i in told)} - known:
             _drop(q, i)
-    return _decide(state)
+            _forget(q, i)
+    return _decide(state, state.queries)
 
 
 def _weigh(q: Query, i: int, present: Present) -> None:
     """Take what this look says of an entity into the query's evidence."""
-    expression = parse(q.text)
+    expression = q.expression
     now = fits(expression, i, present)
     if now is None:
         _drop(q, i)
@@ -132,15 +170,26 @@ def _weigh(q: Query, i: int, present: Present) -> None:
         if fleeting:
             step = RISE if fit > held[k] else FALL
         held[k] = fit if held[k] == UNMEASURED else held[k] + step * (fit - held[k])
-    named = kind(expression.category, *present[i])
+    q.evidence[i] = _evidence(q, i, present)
+
+
+def _evidence(q: Query, i: int, present: Present) -> float:
+    """What is held of an entity that was weighed, as one number."""
+    expression = q.expression
     opinions = [told[i] for told in q.opinions.values() if i in told]
-    q.evidence[i] = named * together(expression, [None if f == UNMEASURED else f for f in held], opinions)
+    measured = [None if f == UNMEASURED else f for f in q.fits[i]]
+    return kind(expression.category, *present[i]) * together(expression, measured, opinions)
 
 
 def _drop(q: Query, i: int) -> None:
+    """It does not answer now; what was thought of it stands, should it answer again."""
     q.evidence.pop(i, None)
     q.fits.pop(i, None)
     q.looks.pop(i, None)
+
+
+def _forget(q: Query, i: int) -> None:
+    q.asked.pop(i, None)
     for told in q.opinions.values():
         told.pop(i, None)
 
@@ -150,11 +199,12 @@ def _within(roi: Polygon, traits: Traits) -> bool:
     return inside(roi, traits.x, traits.y) or inside(roi, traits.x, min(1.0, traits.bottom))
 
 
-def _decide(state: ReferState) -> list[Body]:
+def _decide(state: ReferState, some: list[Query]) -> list[Body]:
+    """Tell what these of the feed's queries mean now."""
     events: list[Body] = []
-    for q in state.queries:
+    for q in some:
         ranked = sorted(((s, i) for i, s in q.evidence.items() if s >= LEAST), key=lambda t: (-t[0], t[1]))
-        expression = parse(q.text)
+        expression = q.expression
         if not ranked:
             kind, entities, margin = "", list[int](), 0.0
         elif expression.plural:
@@ -167,12 +217,12 @@ def _decide(state: ReferState) -> list[Body]:
 
 def _others(q: Query, queries: list[Query]) -> list[Query]:
     """The singular queries that mean somebody else and claim who fits this one, the strongest claims first."""
-    mine = parse(q.text)
+    mine = q.expression
     wanted = [i for i, s in q.evidence.items() if s >= LEAST]
     claims = [(max((o.evidence.get(i, 0.0) for i in wanted), default=0.0), o) for o in queries if o is not q]
     found: list[tuple[Query, Expression]] = []
     for _, o in sorted((c for c in claims if c[0] >= LEAST), key=lambda c: -c[0]):
-        asked = parse(o.text)
+        asked = o.expression
         if not asked.plural and asked.category == mine.category and not _may_be_one(mine, asked):
             found.append((o, asked))
         if len(found) == RIVALS:
@@ -197,7 +247,7 @@ def _one(q: Query, ranked: list[tuple[float, int]], others: list[Query]) -> tupl
 def _contests(other: Query, q: Query, candidate: tuple[float, int]) -> bool:
     """Whether another query, of one who cannot be the same by the noun alone, fits the candidate about as well."""
     evidence, i = candidate
-    return _either(parse(other.text), parse(q.text)) and other.evidence.get(i, 0.0) >= evidence - MARGIN
+    return _either(other.expression, q.expression) and other.evidence.get(i, 0.0) >= evidence - MARGIN
 
 
 def _assign(q: Query, others: list[Query]) -> tuple[int | None, float]:
@@ -317,7 +367,7 @@ def _held(q: Query) -> list[int]:
 
 def _cues(q: Query, entity: int) -> list[str]:
     """What the decision rests on: each thing said, with how well the (first) entity fits it."""
-    expression = parse(q.text)
+    expression = q.expression
     told = [f"category {expression.category}"]
     for (name, _), fit in zip(clauses(expression), q.fits.get(entity, []), strict=False):
         told.append(f"{name}: not measured" if fit == UNMEASURED else f"{name}: {fit:.2f}")

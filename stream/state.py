@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from stream.ask import AskState
 from stream.background import BackgroundState
 from stream.lookback import Past
 from stream.pressure import Pressure, Skipped
@@ -56,6 +57,7 @@ class FeedState(msgspec.Struct):
     background: BackgroundState = msgspec.field(default_factory=BackgroundState)
     follow: FollowState = msgspec.field(default_factory=FollowState)
     refer: ReferState = msgspec.field(default_factory=ReferState)
+    ask: AskState = msgspec.field(default_factory=AskState)
     transcribe: TranscribeState = msgspec.field(default_factory=TranscribeState)
 
 

@@ -199,7 +199,7 @@ class Worker:
         dead: Message | None = None
         events = self._bridge(state, header)
         try:
-            events += update(state, self._log.table(QUERIES))
+            events += self._update(state, header)
             events += self._follow(state, header, now)
         except (CorruptChunkError, ValueError) as e:
             state = restore(before) if before else FeedState(record.key)
@@ -207,6 +207,10 @@ class Worker:
             dead = self._letter(record, str(e))
         state.seq = header.seq
         return self._commit(record, state, events, 0, dead, header)
+
+    def _update(self, state: FeedState, header: Header) -> list[Body]:
+        at_us = header.at_us if isinstance(header, EndHeader) else header.start_us
+        return update(state, self._log.table(QUERIES), lambda text: self._pipeline.read(state, text, at_us))
 
     def _letter(self, record: Record, reason: str) -> Message:
         return letter(record, reason, max_bytes=self._max_bytes)

@@ -49,7 +49,7 @@ refers to. A reader should ignore fields and types it does not know: new ones ma
 - **score, similarity, margin** and the evidence of queries lie in 0 to 1.
 - **Order**: events of a message come in the order of its frames; its masklets come after them, and `chunk.done` last.
 - Wall-clock figures stand in `chunk.done` only. All other events are byte for byte the same in every run of the same
-  input with the same engines.
+  input with the same engines (models behind endpoints may answer otherwise).
 
 ## Types
 """

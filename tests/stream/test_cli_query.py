@@ -139,3 +139,13 @@ def test_remove(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(table(home)) == ["door/the-dog"]
     assert strefer(home, "remove", "the-dog") == 0
     assert table(home) == {}
+
+
+def test_what_only_a_model_may_read_is_posted_as_it_is(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert strefer(home, "add", "--feed", "door", "zorp zorp") == 2
+    assert "is understood" in capsys.readouterr().err
+    assert strefer(home, "add", "--feed", "door", "zorp zorp", "--as-it-is") == 0
+    assert [r.text for r in table(home).values()] == ["zorp zorp"]
+    capsys.readouterr()
+    assert strefer(home, "list") == 0
+    assert "only workers with --llm may read it" in capsys.readouterr().out

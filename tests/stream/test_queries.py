@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engines.errors import UserError
-from stream.events import Error, QueryUnbound
+from stream.events import Body, Error, QueryUnbound
+from stream.expression import Expression
 from stream.queries import MAX_QUERIES, QueryRequest, decode_request, encode_request, posted, update
 from stream.region import parse_region
 from stream.state import FeedState, restore, snapshot
@@ -108,3 +109,20 @@ def test_requests_there_and_back() -> None:
     assert encode_request(QueryRequest("the dog")) == DOG
     with pytest.raises(UserError):
         encode_request(QueryRequest("xyzzy"))
+
+
+def test_a_text_is_read_once_by_whoever_can() -> None:
+    asked_for: list[str] = []
+
+    def read(text: str) -> tuple[Expression | None, list[Body]]:
+        asked_for.append(text)
+        return Expression(text, "zorp", "person"), []
+
+    state = FeedState("door")
+    table = {"door/a": encode_request(QueryRequest("zorp zorp"), understood=False)}
+    assert update(state, table, read) == []
+    state = restore(snapshot(state))
+    assert update(state, table, read) == []
+    assert update(state, table) == [], "nor is it refused where there is no model now"
+    assert asked_for == ["zorp zorp"]
+    assert state.refer.queries[0].expression.category == "person"

@@ -1,0 +1,81 @@
+"""The options by which a command names the models it may ask: `--vlm URL --vlm-model NAME`, the same with `--llm`."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from engines.errors import UserError
+from engines.store import environment_key
+
+if TYPE_CHECKING:
+    from engines.chat import Budget, Chat
+    from stream.ask import Models
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def model_options(command: F) -> F:
+    """Adds the options to a command, which gets them as one keyword argument `models: Models`.
+
+    Keys come from the environment (STREFER_VLM_KEY, STREFER_LLM_KEY): a command line is for everybody to see.
+    """
+
+    @click.option("--vlm", "vlm_url", metavar="URL",
+                  help="A vision language model behind an OpenAI-compatible address, up to /v1: asked whom queries "
+                  "mean and what to call entities. Frames are sent there. Key: $STREFER_VLM_KEY.")  # fmt: skip
+    @click.option("--vlm-model", metavar="NAME", help="The model's name at --vlm.")
+    @click.option("--llm", "llm_url", metavar="URL",
+                  help="The same for a language model that reads queries. Key: $STREFER_LLM_KEY.")  # fmt: skip
+    @click.option("--llm-model", metavar="NAME", help="The model's name at --llm.")
+    @click.option("--vlm-budget", "questions", type=click.IntRange(min=1), default=500, show_default=True, metavar="N",
+                  help="Questions that one run asks at most, of both models.")  # fmt: skip
+    @click.option("--vlm-deadline", "deadline_s", type=click.FloatRange(min=0.1), default=10.0, show_default=True,
+                  metavar="S", help="Longest one question may take; the feed waits, seconds.")  # fmt: skip
+    @functools.wraps(command)
+    def with_models(
+        *args: object, vlm_url: str | None, vlm_model: str | None, llm_url: str | None, llm_model: str | None,
+        questions: int, deadline_s: float, **kwargs: object,
+    ) -> object:  # fmt: skip
+        models = models_of((vlm_url, vlm_model), (llm_url, llm_model), questions=questions, deadline_s=deadline_s)
+        return command(*args, models=models, **kwargs)
+
+    return with_models  # type: ignore[return-value]
+
+
+def models_of(
+    vlm: tuple[str | None, str | None], llm: tuple[str | None, str | None], *, questions: int, deadline_s: float
+) -> Models:
+    """The models that these options name, each as (address, model), with one budget. Raises UserError where one of the
+    two is missing, or the package that asks is."""
+    from engines.chat import Budget
+    from stream.ask import Models
+
+    budget = Budget(questions, tokens=sys.maxsize)
+    return Models(_chat("VLM", *vlm, budget, deadline_s), _chat("LLM", *llm, budget, deadline_s))
+
+
+def _chat(
+    role: Literal["VLM", "LLM"], url: str | None, model: str | None, budget: Budget, deadline_s: float
+) -> Chat | None:
+    from engines.chat import Chat, Endpoint
+
+    option = f"--{role.lower()}"
+    if url is None and model is None:
+        return None
+    if not model:
+        raise UserError(f"{option} {url} wants {option}-model: the name of a model that it serves")
+    if not url:
+        raise UserError(f"{option}-model {model} wants {option}: the address it is served at, like http://host:8000/v1")
+    try:
+        has_secret = "@" in urlsplit(url).netloc
+    except ValueError:
+        raise UserError(f"{option} {url!r} is no address: give one like http://host:8000/v1") from None
+    if has_secret:
+        raise UserError(f"{option} holds a user or password: leave it out, and put the key into STREFER_{role}_KEY")
+    return Chat(Endpoint(url, model, environment_key(role)), deadline_s=deadline_s, budget=budget)
