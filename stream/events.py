@@ -28,7 +28,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class EngineUsed(msgspec.Struct, frozen=True):
     name: str
     role: str
-    """What it does: detect, pose, segment, reidentify."""
+    """What it does: detect, pose, segment, reidentify, refer."""
     backend: str
     """What ran it: onnxruntime/CPU, litert, ..."""
     sha256: str

@@ -19,7 +19,7 @@ import numpy as np
 
 from engines.lite import Lite
 from kernels import rle
-from stream import recognize, refer, traits
+from stream import picture, recognize, refer, traits
 from stream.background import Background
 from stream.chunk import Chunk, ChunkHeader
 from stream.entity import RIGID, Entity, Traits
@@ -215,6 +215,8 @@ class Pipeline:
                 events += self._describe(e, everyone)
             known = {e.id for e in state.follow.entities} | {e.id for e in state.follow.gallery.dormant}
             events += refer.look(state.refer, everyone, known)
+            if self._networks.imagetext is not None:
+                picture.step(self._networks.imagetext, state.refer, live, view.rgb, view.pts_us)
         return events
 
     def _let_go(self, state: FeedState, body: Body) -> list[Body]:

@@ -47,6 +47,7 @@ HOMES = {
     "scenedetect": {"stream/clip.py"},
     "supervision": {"stream/overlay.py"},
     "numba": {"kernels/cpu/rle.py"},
+    "tokenizers": {"engines/imagetext.py"},
     "torch": {
         "stream/decode/dali.py",
         "kernels/rle.py",
