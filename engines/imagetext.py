@@ -74,7 +74,7 @@ class ImageTextNet:
         return self._config.scale
 
     def image(self, rgb: U8, mask: NDArray[np.bool_], x0: int, y0: int) -> F32 | None:
-        """[D] float32 of length 1 for what `mask` [h, w] shows, whose top left is at (x0, y0) of a frame [H, W, 3]; None
+        """[D] float32 of length 1 for what `mask` [h, w] shows, its top left at (x0, y0) of a frame [H, W, 3]; None
         where it is empty."""
         cut = square(rgb, mask, x0, y0, self._config.mean)
         if cut is None:
@@ -101,8 +101,8 @@ class ImageTextNet:
 
 
 def square(rgb: U8, mask: NDArray[np.bool_], x0: int, y0: int, mean: F32) -> U8 | None:
-    """[S, S, 3] uint8 round the mask, all outside it painted in the network's mean colour (SigLIP's: mid-grey), which is 0
-    to the network: what is behind and beside the entity says nothing."""
+    """[S, S, 3] uint8 round the mask, all outside it painted in the network's mean colour (SigLIP's: mid-grey), which
+    is 0 to the network: what is behind and beside the entity says nothing."""
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(xs):
         return None

@@ -20,8 +20,8 @@ MAY_IMPORT = {
 }
 # Stages and what they are made of: policy, that knows no log and no command line.
 STAGES = (
-    "associate attach background clip colours detect draft entity expression flow lexicon look lookback "
-    "masklets motion outline overlap parse parse_llm patch phrases pipeline pressure reading recognize "
+    "associate attach background clip colours company detect draft entity expression flow lexicon look lookback "
+    "masklets motion outline overlap parse parse_llm patch phrases picture pipeline pressure reading recognize "
     "recognize_vlm redraw refer region reidentify traits transcribe view"
 ).split()
 OUTSIDE_STAGES = ("kafka", "sqlite3", "stream.log", "stream.worker", "stream.annotate", "producers", "click", "rich")
