@@ -105,6 +105,10 @@ class Traits(msgspec.Struct):
     postures: dict[str, float] = msgspec.field(default_factory=dict)
     frame: float = 16 / 9
     sights: int = 0
+    company: dict[str, float] = msgspec.field(default_factory=dict)
+    """By phrase (next to the dog, moving): in how many of the last looks it was so; see `company`."""
+    says: list[str] = msgspec.field(default_factory=list)
+    """Those of them that hold."""
     picture: Picture | None = None
     """Where an image-text network was asked only."""
 

@@ -158,18 +158,19 @@ def _attribute(a: Attribute, me: int, present: Present) -> float | None:
         rank = _rank(traits.height, [p.height for p in _peers(me, present)])
         return rank if a.value == "large" else 1 - rank
     if a.kind == "motion":
-        return _motion(a.value, traits)
+        return motion(a.value, traits)
     if a.kind == "direction":
         return _direction(a.value, traits)
     if a.kind == "speed":
         rank = _rank(traits.speed, [p.speed for p in _peers(me, present)])
         return rank if a.value == "fast" else 1 - rank
     if a.kind == "pose":
-        return traits.postures.get(a.value, _motion("still", traits) if a.value in _STILL else None)
+        return traits.postures.get(a.value, motion("still", traits) if a.value in _STILL else None)
     return None
 
 
-def _motion(value: str, traits: Traits) -> float | None:
+def motion(value: str, traits: Traits) -> float | None:
+    """How well it fits now that something is `moving` or `still`; None for other words."""
     moving = min(1.0, traits.speed / 0.35)
     if value in ("moving", "still"):
         return max(0.05, moving if value == "moving" else 1 - moving)
@@ -231,6 +232,12 @@ def _relation(r: Relation, me: int, present: Present) -> float | None:
         fit = answers * shows(a, b)
         best = fit if best is None else max(best, fit)
     return best
+
+
+def shown(relation: str, a: Traits, b: Traits) -> float:
+    """How well the boxes of two show that `a` stands in this relation to `b`, in [0, 1]. Raises KeyError for one that
+    boxes do not show."""
+    return _SHOWN[relation](a, b)
 
 
 def _plain(target: Expression) -> Expression:

@@ -10,7 +10,7 @@ needs neither two of them nor a bias that was trained on whole photographs:
 The category's own text is what the expression must beat: a picture that is hard to read fits both badly, and a bias
 (SigLIP's) falls out. The second line is softmax with its prior of one in n taken out: who fits no better than the rest
 has 0.5, however many there are, and two who both fit (a plural) do not take from each other. Who is alone is
-compared with "none" only. `T` tempers (Guo et al., arXiv 1706.04599): cut-outs on grey are not what the networks were trained on.
+compared with "none" only. `T` tempers (Guo et al., arXiv 1706.04599): no network was trained on cut-outs on grey.
 """
 
 from __future__ import annotations

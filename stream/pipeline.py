@@ -19,7 +19,7 @@ import numpy as np
 
 from engines.lite import Lite
 from kernels import rle
-from stream import picture, recognize, refer, traits
+from stream import company, picture, recognize, refer, traits
 from stream.background import Background
 from stream.chunk import Chunk, ChunkHeader
 from stream.entity import RIGID, Entity, Traits
@@ -211,6 +211,7 @@ class Pipeline:
                 events += self._transcribe.step(state.transcribe, e, view.pts_us, scan.segment)
         if looked:
             everyone = {e.id: (e.category, e.traits) for e in live}
+            company.notice(everyone)
             for e in live:
                 events += self._describe(e, everyone)
             known = {e.id for e in state.follow.entities} | {e.id for e in state.follow.gallery.dormant}
