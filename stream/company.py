@@ -11,7 +11,7 @@ from stream.entity import LIVING, Traits
 from stream.evidence import Present, motion, shown
 
 STEP = 1 / 8
-"""Share of the way that a look takes: nine good looks in a row, a second and a half, before a thing is said."""
+"""Share of the way that a look takes: eight good looks in a row, more than a second, before a thing is said."""
 ON, OFF = 0.65, 0.35
 MOST = 8
 """Things kept of one entity at most."""
