@@ -33,7 +33,7 @@ A_LOOK = 2
 MEMORY = 10
 """Pictures that the running mean goes over."""
 TEMPER = 2.0
-LEAST, MOST = 0.25, 0.95
+LEAST, MOST = 0.25, 0.85
 """An opinion alone neither rules out whom all else that is said confirms, nor is it ever certain."""
 NAME = "imagetext"
 _PROMPT = "this is a photo of {}"
