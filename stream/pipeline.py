@@ -20,7 +20,7 @@ import numpy as np
 from engines.crops import F32
 from engines.lite import Lite
 from kernels import rle
-from stream import ask, recognize, refer, traits
+from stream import ask, company, picture, recognize, refer, traits
 from stream.ask import Asker, Keyframes, Models
 from stream.background import Background
 from stream.chunk import Chunk, ChunkHeader
@@ -234,11 +234,14 @@ class Pipeline:
                 events += self._transcribe.step(state.transcribe, e, view.pts_us, scan.segment)
         if looked:
             everyone = {e.id: (e.category, e.traits) for e in live}
+            company.notice(everyone)
             for e in live:
                 if not ask.is_described(state.ask, e.id):
                     events += self._describe(e, everyone)
             known = {e.id for e in state.follow.entities} | {e.id for e in state.follow.gallery.dormant}
             events += refer.look(state.refer, everyone, known)
+            if self._networks.imagetext is not None:
+                picture.step(self._networks.imagetext, state.refer, live, view.rgb, view.pts_us)
         return events
 
     def _let_go(self, state: FeedState, body: Body) -> list[Body]:

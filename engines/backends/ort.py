@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engines.backends import F32
 from engines.errors import UserError
@@ -27,7 +31,18 @@ class OrtSession:
         except Exception as e:  # onnxruntime raises its own classes, none of them exported
             raise UserError(f"{path} does not load in onnxruntime: {str(e).splitlines()[0]}") from None
         self._input = self._session.get_inputs()[0].name
+        self.path = path
+        self.inputs = tuple(i.name for i in self._session.get_inputs())
+        self.outputs = tuple(o.name for o in self._session.get_outputs())
         self.backend = "onnxruntime/" + self._session.get_providers()[0].removesuffix("ExecutionProvider")
 
     def run(self, x: F32) -> tuple[F32, ...]:
         return tuple(self._session.run(None, {self._input: x}))
+
+    def run_named(self, feeds: Mapping[str, NDArray[np.generic]], output: str) -> F32:
+        """One output by name, for inputs by name. Raises UserError where the network does not take them."""
+        try:
+            found: F32 = self._session.run([output], dict(feeds))[0]
+        except Exception as e:  # onnxruntime raises its own classes, none of them exported
+            raise UserError(f"{self.path} does not run: {str(e).splitlines()[0]}") from None
+        return found

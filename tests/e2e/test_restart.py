@@ -17,8 +17,9 @@ from stream.log import ANNOTATIONS, CHUNKS, DEADLETTER
 from stream.log.sqlite import SqliteLog
 from stream.worker import GROUP
 from tests.e2e.programs import SESSION_S, commits, events, finish, kill_somewhere, start
+from tests.engines.towers import build
 from tests.media import samples
-from tests.running import post_queries, work
+from tests.running import model_folder, post_queries, work
 
 SCENE = "synthetic:exit-reentry?seconds=12&size=320x180&fps=15"
 RESULTS = ("annotations.jsonl", "summary.json", "report.html")
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 def annotate(source: str, out: Path) -> tuple[str, ...]:
     # short chunks: the clips have one GOP of many seconds, here they are re-encoded into several
-    options = ("--query", "the person in red", "--max-chunk", "1.0", "--quiet")
+    options = ("--query", "the person in red", "--query", "the girl", "--max-chunk", "1.0", "--quiet")
     return ("annotate", source, "--out", str(out), *options)
 
 
@@ -62,6 +63,21 @@ def test_annotate_killed_five_times_on_a_real_clip(tmp_path: Path) -> None:
     clip = str(samples() / "bedroom.mp4")
     finish(start(*annotate(clip, tmp_path / "clean")))
     _kill_and_finish(clip, tmp_path / "killed", random.Random(3))
+    assert result(tmp_path / "killed") == result(tmp_path / "clean")
+
+
+def test_annotate_killed_with_an_image_text_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Means of embeddings and opinions are state like all else."""
+    models = tmp_path / "models"
+    models.mkdir()
+    for path in model_folder().iterdir():
+        (models / path.name).symlink_to(path)
+    build(models / "imagetext")
+    monkeypatch.setenv("STREFER_MODELS", str(models))
+    clip = str(samples() / "bedroom.mp4")
+    finish(start(*annotate(clip, tmp_path / "clean")))
+    assert any(b"imagetext: 0." in line for line in result(tmp_path / "clean"))
+    _kill_and_finish(clip, tmp_path / "killed", random.Random(5))
     assert result(tmp_path / "killed") == result(tmp_path / "clean")
 
 

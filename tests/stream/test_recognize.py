@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream import colours, refer
+from stream import colours, company, refer
 from stream.colours import NAMES
 from stream.entity import Traits
 from stream.events import QueryBound
@@ -74,6 +74,100 @@ def test_who_is_described_is_who_answers(categories: str) -> None:
         refer.add(queries, "q", describe(i, everyone).expression)
         events = [e for _ in range(6) for e in refer.look(queries, everyone, set(everyone))]
         assert [e.entities for e in events if isinstance(e, QueryBound)] == [[i]], queries.queries[0].text
+
+
+def boxed(x: float, y: float, width: float, height: float, *, speed: float = 0.0) -> Traits:
+    """Traits with a box of this centre and size, in shares of the frame, and the same clothes for all."""
+    t = traits("red", x=x)
+    t.y, t.width, t.height, t.bottom, t.speed = y, width, height, y + height / 2, speed
+    return t
+
+
+LEFT, RIGHT = (0.44, 0.5, 0.08, 0.5), (0.56, 0.5, 0.08, 0.5)
+"""Two people who are both in the middle and of one size."""
+COMPANY: dict[str, tuple[str, Traits]] = {
+    "with the backpack": ("backpack", boxed(0.43, 0.4, 0.04, 0.15)),
+    "on the bicycle": ("bicycle", boxed(0.44, 0.7, 0.1, 0.3)),
+    "on the horse": ("horse", boxed(0.44, 0.7, 0.1, 0.4)),
+    "holding the sports ball": ("sports ball", boxed(0.42, 0.5, 0.03, 0.06)),
+    "next to the dog": ("dog", boxed(0.38, 0.65, 0.06, 0.2)),
+}
+
+
+@pytest.mark.parametrize("phrase", COMPANY)
+def test_company_tells_apart_and_can_be_asked(phrase: str) -> None:
+    everyone: Everyone = {1: ("person", boxed(*LEFT)), 2: ("person", boxed(*RIGHT)), 3: COMPANY[phrase]}
+    before = [describe(i, everyone).expression for i in (1, 2)]
+    assert before[0] == before[1], "nothing else tells them apart"
+    for _ in range(12):
+        company.notice(everyone)
+    told = describe(1, everyone)
+    assert told.expression == f"the person {phrase}"
+    assert phrase in told.attributes
+    assert phrase not in describe(2, everyone).attributes
+    assert answer(told.expression, everyone) == [[1]]
+
+
+def test_motion_tells_apart_and_can_be_asked() -> None:
+    everyone: Everyone = {1: ("person", boxed(*LEFT, speed=0.5)), 2: ("person", boxed(*RIGHT))}
+    for _ in range(12):
+        company.notice(everyone)
+    said = [describe(i, everyone).expression for i in (1, 2)]
+    assert said == ["the moving person", "the still person"]
+    assert [answer(text, everyone) for text in said] == [[[1]], [[2]]]
+    del everyone[2]
+    assert "moving" not in describe(1, everyone).attributes, "alone it is not what it is called by"
+
+
+def answer(text: str, everyone: Everyone) -> list[list[int]]:
+    queries = ReferState()
+    refer.add(queries, "q", text)
+    events = [e for _ in range(6) for e in refer.look(queries, everyone, set(everyone))]
+    return [e.entities for e in events if isinstance(e, QueryBound)]
+
+
+def test_what_both_have_is_not_said() -> None:
+    """A backpack between two people is as much of the one as of the other."""
+    bag = boxed(0.5, 0.5, 0.04, 0.2)
+    everyone: Everyone = {1: ("person", boxed(*LEFT)), 2: ("person", boxed(*RIGHT)), 3: ("backpack", bag)}
+    for _ in range(12):
+        company.notice(everyone)
+    assert all("backpack" not in describe(i, everyone).expression for i in (1, 2))
+
+
+def test_clothes_come_before_company() -> None:
+    everyone: Everyone = {1: ("person", traits("red")), 2: ("person", traits("blue")), 3: COMPANY["next to the dog"]}
+    everyone[1][1].says, everyone[1][1].company = ["next to the dog"], {"next to the dog": 1.0}
+    assert describe(1, everyone).expression == "the person in a red top"
+
+
+def test_company_does_not_flicker() -> None:
+    """It is said after more than a second, outlives single looks without it, and ends when it is over."""
+    me, dog = boxed(*LEFT), COMPANY["next to the dog"]
+    together: Everyone = {1: ("person", me), 3: dog}
+    alone: Everyone = {1: ("person", me)}
+    said = []
+    for n in range(60):
+        company.notice(alone if n % 4 == 3 or n >= 40 else together)
+        said.append("next to the dog" in me.says)
+    assert not any(said[:8])
+    changes = [n for n in range(1, 60) if said[n] != said[n - 1]]
+    assert len(changes) == 2
+    assert changes[0] < 20
+    assert 40 < changes[1] < 52
+    for n in range(60):
+        company.notice(together if n % 2 else alone)
+        assert "next to the dog" not in me.says, "half of the looks is not enough to begin with"
+
+
+def test_company_is_bounded() -> None:
+    me = boxed(*LEFT)
+    animals = ("dog", "cat", "horse", "sheep", "cow", "bear", "zebra", "giraffe", "elephant", "bird")
+    everyone: Everyone = {1: ("person", me)} | {i: (a, COMPANY["next to the dog"][1]) for i, a in enumerate(animals, 2)}
+    for _ in range(20):
+        company.notice(everyone)
+    assert len(me.company) <= company.MOST
+    assert set(me.says) <= set(me.company)
 
 
 def test_size_tells_apart_where_clothes_do_not() -> None:
