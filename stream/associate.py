@@ -137,7 +137,7 @@ class Associate:
     ) -> None:
         """Entity `e` is what detection `d` shows."""
         box, score, category = found.boxes[d], float(found.scores[d]), found.categories[d]
-        e.hits, e.misses, e.found_us = e.hits + 1, 0, view.pts_us
+        e.hits, e.misses, e.found_us, e.found_box = e.hits + 1, 0, view.pts_us, box.copy()
         if category == "object" and e.category != "object":
             return  # something moves where it is: a sign of life, no better box or name
         e.score = score if e.score == 0 else 0.6 * e.score + 0.4 * score

@@ -116,18 +116,23 @@ class SecondThoughts:
         for a, b in _pairs(list(by_id.values())):
             known = any({m.a, m.b} == {a.id, b.id} for m in state.met)
             if not known and _inside(a, b) > 0.1 and a.look is not None and b.look is not None:
-                state.met.append(Met(a.id, b.id, a.look, b.look, view.pts_us))
+                state.met.append(Met(a.id, b.id, a.look, b.look))
+        everyone = {e.id: e for e in state.gallery.dormant} | by_id
         kept: list[Met] = []
         for m in state.met[-MEETINGS:]:
-            if m.a not in by_id or m.b not in by_id:
+            if m.a not in everyone or m.b not in everyone or not (m.a in by_id or m.b in by_id):
                 continue
-            a, b = by_id[m.a], by_id[m.b]
-            if _inside(a, b) > 0.1:
+            a, b = everyone[m.a], everyone[m.b]
+            lead, own = self._crossed(a, b, m, view)
+            if lead < 0:
+                m.doubt_us = -1
+            elif m.doubt_us < 0:
+                m.doubt_us = view.pts_us
+            if a.live and b.live and _inside(a, b) > 0.1:
                 m.apart = m.crossed = 0
                 kept.append(m)
                 continue
             m.apart += 1
-            lead, own = self._crossed(a, b, m, view)
             m.crossed = m.crossed + 1 if lead > self.crossed else 0
             if m.crossed >= self.patience and not events:
                 events += _swap(state, a, b, m, view.pts_us, own)
@@ -176,20 +181,20 @@ class SecondThoughts:
         return EntityExited(entity=e.id, at_us=e.odd_us, reason="lost", bbox=rounded(e.box, view.scale))
 
     def _crossed(self, a: Entity, b: Entity, m: Met, view: View) -> tuple[float, float]:
-        """(how much more alike they are to who the other was, how alike to themselves), means of both; (0, 1) where it
-        cannot be seen."""
-        if a.patch is None or b.patch is None:
-            return 0.0, 1.0
-        if min(e.patch.area / max(1.0, e.reference_area) for e in (a, b) if e.patch is not None) < 0.6:
-            return 0.0, 1.0
-        now = [looks.measure(view.rgb, e.patch, None) for e in (a, b) if e.patch is not None]
-        before = [looks.colours_only(m.look_a), looks.colours_only(m.look_b)]
-        if None in now:
-            return 0.0, 1.0
-        straight = [looks.similarity(n, k) for n, k in zip(now, before, strict=True)]
-        across = [looks.similarity(n, k) for n, k in zip(now, reversed(before), strict=True)]
-        gains = [x - s for x, s in zip(across, straight, strict=True)]
-        return (float(np.mean(gains)) if min(gains) > 0 else 0.0), float(np.mean(straight))
+        """(how much more alike they are to who the other was, how alike to themselves), means of both, or of the one
+        that is still in sight; (0, 1) where it cannot be seen or the two disagree."""
+        looked = {a.id: looks.colours_only(m.look_a), b.id: looks.colours_only(m.look_b)}
+        gains, straight = [], []
+        for e, other in ((a, b), (b, a)):
+            if not e.live:
+                continue
+            if e.patch is None or e.patch.area < 0.6 * max(1.0, e.reference_area):
+                return 0.0, 1.0
+            now = looks.measure(view.rgb, e.patch, None)
+            straight.append(looks.similarity(now, looked[e.id]))
+            gains.append(looks.similarity(now, looked[other.id]) - straight[-1])
+        agree = min(gains) > 0 or max(gains) < 0
+        return (float(np.mean(gains)) if agree else 0.0), float(np.mean(straight))
 
 
 def holder(e: Entity, entities: list[Entity]) -> int:
@@ -235,10 +240,10 @@ def _swap(state: FollowState, a: Entity, b: Entity, m: Met, at_us: int, own: flo
     a.look, b.look = m.look_b, m.look_a  # from before they met: since then each was measured as the other
     parts = {}
     for mine, other in ((m.a, m.b), (m.b, m.a)):
-        before = [f for f in state.frames.get(mine, []) if f.pts_us < m.since_us]
-        parts[mine] = before + [f for f in state.frames.get(other, []) if f.pts_us >= m.since_us]
+        before = [f for f in state.frames.get(mine, []) if f.pts_us < m.doubt_us]
+        parts[mine] = before + [f for f in state.frames.get(other, []) if f.pts_us >= m.doubt_us]
     for entity, frames in parts.items():
         state.frames.pop(entity, None)
         if frames:
             state.frames[entity] = frames
-    return [EntitySplit(entity=m.a, into=m.b, at_us=at_us, since_us=m.since_us, similarity=round(own, 3))]
+    return [EntitySplit(entity=m.a, into=m.b, at_us=at_us, since_us=m.doubt_us, similarity=round(own, 3))]

@@ -154,7 +154,8 @@ class Entity(msgspec.Struct):
     born_us: int = -1
     """When it first was seen, exits and re-entries apart."""
     found_us: int = -1
-    """When a detector last found it."""
+    found_box: np.ndarray | None = None
+    """When a detector last found it, and the box it gave."""
     odd: int = 0
     odd_us: int = -1
     """For how many looks in a row it has looked like somebody else, and since when."""
@@ -173,18 +174,19 @@ class Entity(msgspec.Struct):
 
 
 class Met(msgspec.Struct):
-    """Two entities of a kind that came together at `since_us`, and how they looked before.
+    """Two entities of a kind that came together, and how they looked before.
 
     apart, crossed: looks in a row in which they have been apart again, and in which each looked like the other.
+    doubt_us: the first look since which they have not been seen to be who they are called; -1 while they are.
     """
 
     a: int
     b: int
     look_a: Look
     look_b: Look
-    since_us: int
     apart: int = 0
     crossed: int = 0
+    doubt_us: int = -1
 
 
 class Gallery(msgspec.Struct):

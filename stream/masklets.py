@@ -13,6 +13,7 @@ import numpy as np
 
 from engines.crops import F32, U8
 from engines.reid import ReidNet
+from kernels.iou import box_iou
 from stream import look as looks
 from stream.associate import Associate
 from stream.doubles import SecondThoughts, holder
@@ -30,6 +31,10 @@ PATIENCE = 3
 REST, ALIKE, UNSURE = 0.4, 0.7, 0.5
 """Share of its usual mask under which what is drawn of an entity may be a rest, left on somebody else, and how alike a
 newcomer must be to be taken for it."""
+STRANGE = 0.25
+"""How much less alike to its own look than a newcomer is what bears an entity's name, to be doubted."""
+STAYED = 0.6
+"""IoU from which a newcomer stands where an entity was last detected: what is drawn of it elsewhere is on another."""
 
 
 class Masklets:
@@ -173,7 +178,7 @@ class Masklets:
             rivals = [o for o in state.entities if o.live and same_kind(o.category, e.category)]
             answers = {o.id: _may_be(o, e, view.rgb) for o in rivals}
             young = e.hits < self._o.confirm_hits + PATIENCE
-            if young and "wait" in answers.values():
+            if "wait" in answers.values() and (young or any(o.odd for o in rivals if answers[o.id] == "wait")):
                 continue
             for other in [o for o in rivals if answers[o.id] == "yes"]:  # it may be the newcomer: let it be asked for
                 _cut_short(state, other, e.first_us)
@@ -257,18 +262,22 @@ def _forget(state: FollowState, e: Entity) -> None:
 def _may_be(other: Entity, newcomer: Entity, rgb: U8) -> Literal["yes", "no", "wait"]:
     """Whether a live entity may be the newcomer, who has come out elsewhere: it was hidden before; or no detection has
     supported it since, and the newcomer looks more like it than what was still drawn of it, a rest on somebody else.
-    `wait`: a better sight of the newcomer may yet tell."""
+    `wait`: a better sight of the newcomer may yet tell, or whether the other is a stranger to its own look."""
     if other.state == "hidden" and other.seen_us < newcomer.first_us:
         return "yes"
-    if other.look is None or newcomer.look is None or other.found_us >= newcomer.first_us:
+    if other.look is None or newcomer.look is None:
         return "no"
     known = looks.colours_only(other.look)
     alike = looks.similarity(looks.colours_only(newcomer.look), known)
     rest = looks.measure(rgb, other.patch, None) if other.patch is not None else None
+    if other.found_us >= newcomer.first_us:  # `doubles` has yet to say whether what bears its name is still it
+        strange = other.odd > 0 or (rest is not None and looks.similarity(rest, known) < alike - STRANGE)
+        return "wait" if alike >= ALIKE and strange else "no"
+    stayed = other.found_box is not None and box_iou(other.found_box[None], newcomer.box[None])[0, 0] >= STAYED
     small = other.patch is None or other.patch.area <= REST * other.reference_area
-    if not small and rest is not None and looks.similarity(rest, known) > max(alike, ALIKE) - 0.05:
+    if not small and not stayed and rest is not None and looks.similarity(rest, known) > max(alike, ALIKE) - 0.05:
         return "no"
-    if alike >= ALIKE:
+    if alike >= ALIKE or (stayed and alike >= UNSURE):
         other.reason = "occluded"
         return "yes"
     return "wait" if alike >= UNSURE else "no"

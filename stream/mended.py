@@ -47,10 +47,11 @@ class Hindsight:
                 splits.append(((event.seq, event.n), event.body))
         return cls(merges, tuple(splits))
 
-    def who(self, entity: int, pts_us: int, said: tuple[int, int]) -> int:
-        """Who it really was that an event at place `said` (seq, n) calls `entity` at a time."""
+    def who(self, entity: int, pts_us: int, said: tuple[int, int], *, begun: bool = False) -> int:
+        """Who it really was that an event at place `said` (seq, n) calls `entity` at a time. begun: not in the very
+        moment in which the wrong name began, for then its owner left."""
         for place, s in self.splits:
-            if said < place and s.since_us <= pts_us < s.at_us and entity in (s.entity, s.into):
+            if said < place and s.since_us + begun <= pts_us < s.at_us and entity in (s.entity, s.into):
                 entity = s.into if entity == s.entity else s.entity
         return self.kept(entity)
 
@@ -81,7 +82,9 @@ class Hindsight:
                     )  # fmt: skip
             case EntityExited() | EntityReentered() | EntityDescribed() if self._doubled(body.entity):
                 return
-            case EntityExited() | EntityReentered():
+            case EntityExited():  # it may have left in another's name
+                yield msgspec.structs.replace(body, entity=self.who(body.entity, body.at_us, said, begun=True))
+            case EntityReentered():
                 yield msgspec.structs.replace(body, entity=self.kept(body.entity))
             case EntityDescribed():
                 yield msgspec.structs.replace(body, entity=self.kept(body.entity))

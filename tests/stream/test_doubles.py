@@ -145,7 +145,7 @@ def test_two_that_changed_names_when_they_met_get_them_back() -> None:
     for e in state.entities:
         e.patch, e.box = close[e.id].patch, close[e.id].box
     assert step(state, together, 2, 1_000_000) == []
-    assert [(m.a, m.b, m.since_us) for m in state.met] == [(1, 2, 1_000_000)]
+    assert [(m.a, m.b) for m in state.met] == [(1, 2)]
     # apart again, each name on the other's body
     after, far = painted_scene({1: ((60, 90), BLUE_RGB), 2: ((240, 90), RED_RGB)})
     for e in state.entities:
@@ -154,12 +154,31 @@ def test_two_that_changed_names_when_they_met_get_them_back() -> None:
     state.frames = {1: [frame(900_000), frame(2_000_000, 1)], 2: [frame(2_000_000, 2)]}
     (split,) = step(state, after, 8, 2_000_000)
     assert isinstance(split, EntitySplit)
-    assert (split.entity, split.into, split.since_us) == (1, 2, 1_000_000)
+    assert (split.entity, split.into, split.since_us) == (1, 2, 2_000_000), "when they met each was still who it was"
     assert split.similarity < 0.6
     names = {round(float(e.box[0])): (e.id, e.expression) for e in state.entities}
     assert names == {36: (2, "was 2"), 216: (1, "was 1")}
     assert {k: [f.area for f in v] for k, v in state.frames.items()} == {1: [10, 2], 2: [1]}
     assert state.met == []
+
+
+def test_who_left_in_anothers_name_gives_it_back() -> None:
+    """The two cross at the frame's edge and one is gone at once: its body took the other's name along."""
+    together, close = painted_scene({1: ((140, 90), RED_RGB), 2: ((170, 90), BLUE_RGB)})
+    state = FollowState(entities=[close[1], close[2]])
+    red = copy_of(close[1].look) if close[1].look is not None else None
+    assert step(state, together, 2, 1_000_000) == []
+    after, far = painted_scene({1: ((140, 90), BLUE_RGB)})
+    stays, leaves = state.entities
+    stays.patch, stays.box = far[1].patch, far[1].box
+    state.entities = [stays]
+    leaves.state, leaves.patch = "dormant", None
+    state.gallery.dormant = [leaves]
+    (split,) = step(state, after, 8, 2_000_000)
+    assert isinstance(split, EntitySplit)
+    assert (split.entity, split.into) == (1, 2)
+    assert (stays.id, leaves.id) == (2, 1)
+    assert looks.similarity(leaves.look, red) > 0.95, "who comes back in red is to be known again"
 
 
 def test_one_pair_changes_back_at_a_time() -> None:
@@ -171,7 +190,7 @@ def test_one_pair_changes_back_at_a_time() -> None:
     settled = {i: copy_of(e.look) for i, e in who.items() if e.look is not None}
     for name, body in ((1, 2), (2, 3), (3, 1)):
         who[body].id, who[body].look = name, copy_of(settled[name])
-    state.met = [Met(a, b, settled[a], settled[b], 0, apart=1) for a, b in ((1, 2), (2, 3), (1, 3))]
+    state.met = [Met(a, b, settled[a], settled[b], apart=1) for a, b in ((1, 2), (2, 3), (1, 3))]
     step(state, rgb, 12)
     assert sorted(e.id for e in state.entities) == [1, 2, 3]
     assert len(state.met) <= MEETINGS

@@ -84,12 +84,17 @@ def test_what_was_said_after_a_split_is_right_already() -> None:
 
 def test_exits_and_answers_keep_the_names_they_were_given() -> None:
     bound = QueryBound(query="q", text="the dog", entities=[2, 1], score=0.9, margin=0.3, cues=[])
-    told = mended(left(1, 7), bound, split(1, 3, 5, 10), merged(1, 2, 20))
+    told = mended(left(1, 5), bound, split(1, 3, 5, 10), merged(1, 2, 20))
     (exit_, answer) = (b for b in told if isinstance(b, EntityExited | QueryBound))
     assert isinstance(exit_, EntityExited)
     assert exit_.entity == 1, "who has left was known"
     assert isinstance(answer, QueryBound)
     assert answer.entities == [1]
+
+
+def test_who_left_in_anothers_name_left_in_its_own() -> None:
+    (exit_,) = (b for b in mended(left(1, 7), split(1, 2, 5, 10)) if isinstance(b, EntityExited))
+    assert exit_.entity == 2
 
 
 def test_a_chain_of_merges_ends_at_the_first_name() -> None:
