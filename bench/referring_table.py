@@ -59,7 +59,9 @@ def totals(marks: Sequence[Mark]) -> Totals:
 
 
 def by_case(rows: Sequence[Row]) -> Table:
-    table = Table(box=None, title="ours | the Strefer way on the same engines", header_style="bold")
+    both = any(row.strefer is not None for row in rows)
+    title = "ours | the Strefer way on the same engines" if both else "ours"
+    table = Table(box=None, title=title, header_style="bold")
     for name in ("case", "kind", "happens"):
         table.add_column(name, no_wrap=True)
     for name in ("J", "F", "J&F", "|", "HOTA", "|", "IDF1", "|", "switches", "|", "re-entries", "bindings", "|"):

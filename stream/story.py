@@ -5,6 +5,7 @@ One pass over the events in order, constant work an event; used by the summary, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -111,7 +112,13 @@ def read(events: Iterable[Event]) -> Story:
         _take(story, event)
     for e in story.entities.values():
         e.presences = _presences(e.presences, e.returns)
+    story.queries = dict(sorted(story.queries.items(), key=lambda q: _counted(q[0])))
     return story
+
+
+def _counted(name: str) -> list[tuple[int, str]]:
+    """Sorts names as people count: q2 before q10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _take(story: Story, event: Event) -> None:

@@ -70,3 +70,8 @@ def test_the_last_word_on_a_query_counts() -> None:
 @pytest.mark.parametrize(("us", "text"), [(0, "00:00.0"), (18_440_000, "00:18.4"), (3_599_960_000, "60:00.0")])
 def test_clock(us: int, text: str) -> None:
     assert clock(us) == text
+
+
+def test_queries_come_in_the_order_they_were_asked_in() -> None:
+    said = [ev.QueryUnbound(query=q, text="the dog", entities=[], reason="nobody fits") for q in ("q10", "q2", "q1")]
+    assert list(story(*said).queries) == ["q1", "q2", "q10"]
