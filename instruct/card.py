@@ -15,11 +15,11 @@ def page(tally: Tally, options: Options, examples: Mapping[str, Pair], formats: 
     """The card. formats: those that were written."""
     glob = next((_GLOBS[f] for f in ("parquet", "jsonl") if f in formats), None)
     head = f"---\nconfigs:\n- config_name: default\n  data_files: {glob}\n---\n" if glob else ""
-    minutes = tally.video_us / 60e6
+    minutes = max(1, tally.video_us) / 60e6
     groups = Counter[str]()
     for (group, _, _), n in tally.kept.items():
         groups[group] += n
-    rows = [(g, str(groups[g]), f"{100 * groups[g] / max(1, tally.pairs):.1f} %", f"{groups[g] / minutes:.1f}" if minutes else "0")
+    rows = [(g, str(groups[g]), f"{100 * groups[g] / max(1, tally.pairs):.1f} %", f"{groups[g] / minutes:.1f}")
             for g in GROUPS]  # fmt: skip
     families = sorted({(f, form) for _, f, form in tally.kept})
     by_family = [

@@ -32,7 +32,7 @@ Examples:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the dataset.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same annotations: same bytes.")
 @click.option("--mix", default="strefer", show_default=True, metavar="MIX",
-              help="Shares of the groups: strefer, all (keep what there is), or mask+time=A,mask=B,time=C,plain=D.")  # fmt: skip
+              help="Shares of the groups: strefer, all (keep what there is), or like mask+time=1,mask=2.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=2), metavar="N", help="At most N pairs in all.")
 @click.option("--per-minute", type=click.IntRange(min=1), default=600, show_default=True, metavar="N",
               help="At most N pairs a minute of video.")  # fmt: skip
@@ -95,7 +95,10 @@ def read_mix(text: str) -> dict[Group, float] | None:
         except ValueError:
             share = -1.0
         if group is None or not 0 <= share < float("inf"):
-            raise UserError(f"--mix {text!r} does not read at {part!r}: wanted strefer, all, or like mask=2,plain=1 of {', '.join(GROUPS)}")
+            raise UserError(
+                f"--mix {text!r} does not read at {part!r}: wanted strefer, all, or like mask=2,plain=1; "
+                f"groups are {', '.join(GROUPS)}"
+            )
         out[group] = share
     if not any(out.values()):
         raise UserError("--mix gives every group a share of 0: give one of them more")

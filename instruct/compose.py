@@ -141,7 +141,7 @@ class Composer:
                     continue
                 if c.kind in ("does", "acts", "part"):
                     for a in t.acts:
-                        if c.kind != "does" or a.start_us <= c.end_us and c.start_us <= a.end_us:
+                        if c.kind != "does" or (a.start_us <= c.end_us and c.start_us <= a.end_us):
                             ids[a.id] = None
                 elif c.kind == "called":
                     ids[t.described] = None
@@ -176,7 +176,8 @@ class Composer:
             evidence[t.described] = None
         return Pair(
             feed=w.feed, video=w.video, start_us=w.start_us, end_us=w.end_us, width=w.size[1], height=w.size[0],
-            rate=w.rate, group=group, family=family, form=form, question=upper(question), answer=answer, options=options or [],
+            rate=w.rate, group=group, family=family, form=form, question=upper(question), answer=answer,
+            options=options or [],
             regions=regions, names=list(names.values()), claims=claims, evidence=list(evidence),
         )  # fmt: skip
 

@@ -61,7 +61,9 @@ def write(
                 if limit is not None and done.tally.pairs >= limit - 1:
                     break
         if not done.tally.pairs:
-            raise UserError("no pair came of these annotations: nobody is in sight for long enough, or no segment is closed")
+            raise UserError(
+                "no pair came of these annotations: nobody is in sight for long enough, or no segment is closed"
+            )
         (part / "README.md").write_text(page(done.tally, options, done.examples, names), "utf-8")
         if out.exists():
             shutil.rmtree(out)

@@ -11,10 +11,11 @@ import msgspec
 
 from instruct.clip import Window, clip_of
 from instruct.compose import Composer, Gates
+from instruct.facts import Facts
 from instruct.families import FAMILIES
 from instruct.pair import Group, Pair, Unit
 from instruct.select import STREFER_MIX, distinct, sampled
-from instruct.verify import Facts, fault
+from instruct.verify import fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,11 @@ from instruct.pair import Claim, Unit
 from instruct.say import number, plural
 
 FAMILY = "count"
-_OPEN = ("How many {things} are in sight at {t}?", "At {t}, how many {things} can be seen?", "Count the {things} at {t}.")
+_OPEN = (
+    "How many {things} are in sight at {t}?",
+    "At {t}, how many {things} can be seen?",
+    "Count the {things} at {t}.",
+)
 
 
 def pairs(c: Composer) -> Iterator[Unit]:
@@ -34,8 +38,8 @@ def pairs(c: Composer) -> Iterator[Unit]:
             answer = f"There {are} in sight at {times.exact(at)}."
             yield (c.pair(FAMILY, "open", question, answer, [claim(n)], timed=True),)
             others = [k for k in range(max(0, n - 2), n + 4) if k != n]
-            wrong = [(number(k), claim(k)) for k in others]
-            yield c.choice(FAMILY, question, (number(n), claim(n)), wrong, (), timed=True)
+            wrong = [(_option(k), claim(k)) for k in others]
+            yield c.choice(FAMILY, question, (_option(n), claim(n)), wrong, (), timed=True)
             k = c.rng.choice([k for k in others if k > 0])
             yield (
                 c.pair(FAMILY, "yesno", _ask(n, category, times.exact(at)), f"Yes, there {are}.", [claim(n)],
@@ -43,6 +47,10 @@ def pairs(c: Composer) -> Iterator[Unit]:
                 c.pair(FAMILY, "yesno", _ask(k, category, times.exact(at)), f"No, there {are}.", [claim(k), claim(n)],
                        timed=True),
             )  # fmt: skip
+
+
+def _option(n: int) -> str:
+    return number(n) if n else "none"
 
 
 def _ask(n: int, category: str, at: str) -> str:

@@ -122,5 +122,3 @@ def _alone(t: Track, act: Act, start: int, end: int | None = None) -> bool:
     end = start if end is None else end
     near = [a for a in t.acts if a is not act and a.start_us < end + 500_000 and start - 500_000 < a.end_us]
     return not near
-
-

@@ -26,7 +26,11 @@ def pairs(c: Composer) -> Iterator[Unit]:
                 ask = c.rng.choice(("When does {who} go out of sight, and when does {it} come back?",
                                     "When is {who} away before {it} appears again?"))  # fmt: skip
                 answer = f"{ref.said_first} is out of sight {times.spans(gaps)}, and then comes back."
-                yield (c.pair(FAMILY, "open", ask.format(who=ref.asked, it=ref.it), answer, [claim, stays], [ref], timed=False),)
+                yield (
+                    c.pair(
+                        FAMILY, "open", ask.format(who=ref.asked, it=ref.it), answer, [claim, stays], [ref], timed=False
+                    ),
+                )
             for other in stayed:
                 twin = c.masked(other) if ref.region is not None else c.named(other)
                 if twin is not None:

@@ -47,7 +47,7 @@ def _while(c: Composer, a: Track, act: Act, b: Track) -> Iterator[Unit]:
             yield (c.pair(FAMILY, "open", question, answer, [does, whole], [one, two], timed=False),)
         elif not any(s < span[1] + 500_000 and span[0] - 500_000 < e for s, e in b.spans):
             absent = Claim(kind="seen", holds=False, entity=b.entity, start_us=span[0], end_us=span[1])
-            answer = f"{one.said_first} is not in sight while {two.said if two.region is None else 'the other'} does that."
+            answer = (
+                f"{one.said_first} is not in sight while {two.said if two.region is None else 'the other'} does that."
+            )
             yield (c.pair(FAMILY, "open", question, answer, [absent, whole], [one, two], timed=False),)
-
-

@@ -47,14 +47,14 @@ def _next(c: Composer, a: Track) -> Iterator[Unit]:
         return
     claim = Claim(kind="next", entity=a.entity, other=b.entity)
     for ref in c.refs(a):
-        question = c.rng.choice(("Who or what appears next after {who}?", "After {who} has appeared, who or what comes next?"))
+        question = c.rng.choice(
+            ("Who or what appears next after {who}?", "After {who} has appeared, who or what comes next?")
+        )
         answer = f"After {ref.said}, {b.expression} appears next."
         text = question.format(who=ref.asked)
         yield (c.pair(FAMILY, "open", text, answer, [claim], [ref], timed=False, spoken=[b]),)
         others = [t for t in c.tracks if t is not b and t is not a and c.named(t) is not None]
-        wrong = [
-            (t.expression, Claim(kind="next", holds=False, entity=a.entity, other=t.entity)) for t in others
-        ]
+        wrong = [(t.expression, Claim(kind="next", holds=False, entity=a.entity, other=t.entity)) for t in others]
         spoken = [b, *others]
         yield c.choice(FAMILY, text, (b.expression, claim), wrong, [ref], timed=False, spoken=spoken)
 
@@ -76,10 +76,16 @@ def _together(c: Composer, a: Track, b: Track) -> Iterator[Unit]:
     for one, two in ((c.masked(a), c.masked(b)), (c.named(a), c.named(b))):
         if one is None or two is None:
             continue
-        question = c.rng.choice(("When are {a} and {b} in sight together?", "At what times can {a} and {b} both be seen?"))
+        question = c.rng.choice(
+            ("When are {a} and {b} in sight together?", "At what times can {a} and {b} both be seen?")
+        )
         text = question.format(a=one.asked, b=two.asked)
         claim = Claim(kind="together", holds=bool(both), entity=a.entity, other=b.entity, spans=both)
-        answer = f"They are in sight together {c.times().spans(both)}." if both else "They are not in sight together at any time."
+        answer = (
+            f"They are in sight together {c.times().spans(both)}."
+            if both
+            else "They are not in sight together at any time."
+        )
         yield (c.pair(FAMILY, "open", text, answer, [claim], [one, two], timed=False),)
 
 

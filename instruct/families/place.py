@@ -35,9 +35,7 @@ def pairs(c: Composer) -> Iterator[Unit]:
                 yield c.choice(FAMILY, question, options[place], wrong, [ref], timed=True)
                 other = c.rng.choice(wrong)
                 asked = c.rng.choice(("Is {who} {place} of the picture at {t}?", "At {t}, is {who} {place}?"))
-                yes, no = (
-                    asked.format(who=ref.asked, place=p, t=times.exact(at)) for p in (_PLACES[place], other[0])
-                )
+                yes, no = (asked.format(who=ref.asked, place=p, t=times.exact(at)) for p in (_PLACES[place], other[0]))
                 yield (
                     c.pair(FAMILY, "yesno", yes, f"Yes, {ref.said} is {_PLACES[place]} at {times.exact(at)}.",
                            [options[place][1]], [ref], timed=True),

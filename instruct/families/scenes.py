@@ -54,9 +54,7 @@ def _summary(c: Composer) -> Iterator[Unit]:
 
 def _timeline(c: Composer, acting: list[tuple[Act, Track]]) -> Iterator[Unit]:
     times = c.times()
-    claims = [
-        Claim(kind="does", entity=t.entity, text=a.text, start_us=a.start_us, end_us=a.end_us) for a, t in acting
-    ]
+    claims = [Claim(kind="does", entity=t.entity, text=a.text, start_us=a.start_us, end_us=a.end_us) for a, t in acting]
     said = [f"{upper(times.span((a.start_us, a.end_us)))} {t.expression} {a.text}." for a, t in acting]
     question = c.rng.choice(("List what happens in the video, in order and with times.",
                              "What happens in the video? Give times."))  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from instruct.clip import Track
 from instruct.compose import Composer, Ref
-from instruct.pair import Claim, Kind, Unit
 from instruct.families.order import joint
+from instruct.pair import Claim, Kind, Unit
 
 FAMILY = "which"
 
