@@ -67,7 +67,8 @@ def ytvis(feeds: Sequence[Masks]) -> Set:
             ]
             tracks.append(Track(
                 len(tracks) + 1, v, 1 + names.index(m.categories[entity]), 0, m.size[0], m.size[1], n,
-                [None if f is None else f.rle for f in frames], boxes, [None if f is None else f.area for f in frames], entity,
+                [None if f is None else f.rle for f in frames], boxes,
+                [None if f is None else f.area for f in frames], entity,
             ))  # fmt: skip
     categories = [Category(i, name) for i, name in enumerate(names, 1)]
     return Set({"description": "written by strefer export"}, categories, videos, tracks)
