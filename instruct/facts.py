@@ -1,7 +1,7 @@
 """What is true of a clip, recomputed from its events: the checker's half that knows no text.
 
-It shares no code with the generators: it reads masks, actions, exits, expressions and segments by itself, and decodes
-the masks where pixels matter.
+It shares no code with the generators: it reads masks, actions, exits, expressions and segments by itself, and measures
+the masks' own pixels.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
 
-import numpy as np
-
 from instruct.pair import Claim
-from kernels import rle
+from instruct.runs import measured
 from stream import events as ev
 
 _AROUND_US = 250_000
@@ -42,8 +40,7 @@ class Facts:
         self.segments.sort()
         self.pts = {e: sorted(m) for e, m in self.masks.items() if m}
         self.stretches = {e: _stretches(p) for e, p in self.pts.items()}
-        self._centres: dict[tuple[int, int], float] = {}
-        self._areas: dict[tuple[int, int], int] = {}
+        self._measured: dict[tuple[int, int], tuple[int, float]] = {}
         self._unclear: dict[tuple[int, str], bool] = {}
 
     def _take(self, body: ev.Body) -> None:
@@ -77,22 +74,13 @@ class Facts:
             return None if inside or any(s < span[1] and span[0] < e for s, e in self.gaps) else False
         return True if any(s <= span[0] and span[1] <= e for s, e in self.stretches[entity]) else None
 
-    def centre(self, entity: int, pts: int) -> float:
-        """Mean column of a mask's pixels, as a fraction of the width."""
+    def measure(self, entity: int, pts: int) -> tuple[int, float]:
+        """A mask's pixels, and the mean column of them as a fraction of the width."""
         key = (entity, pts)
-        if key not in self._centres:
-            code = self.masks[entity][pts].rle
-            weight = rle.decode(code.counts, code.size).sum(axis=0)
-            middle = float(weight @ np.arange(len(weight))) / max(1, int(weight.sum()))
-            self._centres[key] = (middle + 0.5) / self.width
-        return self._centres[key]
-
-    def area(self, entity: int, pts: int) -> int:
-        key = (entity, pts)
-        if key not in self._areas:
-            code = self.masks[entity][pts].rle
-            self._areas[key] = rle.area(code.counts, code.size)
-        return self._areas[key]
+        if key not in self._measured:
+            area, column = measured(self.masks[entity][pts].rle)
+            self._measured[key] = area, column / self.width
+        return self._measured[key]
 
     def fits(self, text: str, entity: int) -> bool:
         """Whether an expression may be read as meaning an entity, by all that was said of it."""
@@ -161,7 +149,7 @@ def truth(f: Facts, c: Claim) -> bool | None:
             told = all(any(s - 500_000 <= at <= e for at in f.left.get(c.entity, [])) for s, e in gaps)
             return True if told else None
         case "place":
-            thirds = {min(2, int(f.centre(c.entity, t) * 3)) for t in f.within(c.entity, span)}
+            thirds = {min(2, int(f.measure(c.entity, t)[1] * 3)) for t in f.within(c.entity, span)}
             wanted = ("left", "middle", "right").index(c.text)
             if f.in_sight(c.entity, span) is not True or len(thirds) != 1:
                 return None if wanted in thirds or not thirds else False
@@ -198,7 +186,7 @@ def _compared(f: Facts, c: Claim, span: Span) -> bool | None:
     if not common or f.in_sight(c.entity, span) is not True or f.in_sight(c.other, span) is not True:
         return None
     if c.kind == "larger":
-        ratios = [f.area(c.entity, t) / max(1, f.area(c.other, t)) for t in common]
+        ratios = [f.measure(c.entity, t)[0] / max(1, f.measure(c.other, t)[0]) for t in common]
         return True if min(ratios) >= 1.25 else False if max(ratios) <= 1 / 1.25 else None
-    shifts = [f.centre(c.other, t) - f.centre(c.entity, t) for t in common]
+    shifts = [f.measure(c.other, t)[1] - f.measure(c.entity, t)[1] for t in common]
     return True if min(shifts) >= 0.05 else False if max(shifts) <= -0.05 else None

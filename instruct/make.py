@@ -59,23 +59,26 @@ def pairs_of(window: Window, options: Options, tally: Tally) -> list[Unit]:
     tally.video_us += window.end_us - window.start_us
     tally.feeds.add(window.feed)
 
-    def confirmed() -> Iterator[Unit]:
+    def drawn() -> Iterator[Unit]:
         composer = Composer(clip, _rng(options.seed, window, ""), options.gates, tally.rejected)
         for family, make in FAMILIES.items():
             composer.rng = _rng(options.seed, window, family)  # a new family changes no other's draws
             for unit in make(composer):
                 tally.drawn += len(unit)
-                faults = [fault(facts, p) for p in unit]
-                if any(faults):
-                    tally.rejected[f"not confirmed: {next(filter(None, faults))}"] += len(unit)
-                elif unit:
+                if unit:
                     yield unit
+
+    def confirmed(unit: Unit) -> bool:
+        wrong = next(filter(None, (fault(facts, p) for p in unit)), "")
+        if wrong:
+            tally.rejected[f"not confirmed: {wrong}"] += len(unit)
+        return not wrong
 
     minutes = (window.end_us - window.start_us) / 60e6
     budget = max(20, round(options.per_minute * minutes))
     units = sampled(
-        distinct(confirmed(), tally.rejected), _rng(options.seed, window, "select"), tally.rejected, cap=options.cap,
-        budget=budget, mix=options.mix,
+        distinct(drawn(), tally.rejected), _rng(options.seed, window, "select"), tally.rejected, cap=options.cap,
+        budget=budget, mix=options.mix, confirmed=confirmed,
     )  # fmt: skip
     return _numbered(window, units)
 

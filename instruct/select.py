@@ -4,7 +4,7 @@ the shares of the mix. Units (twins) stay together, so that yes and no stay even
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
 from instruct.pair import GROUPS, Group, Pair, Unit
@@ -38,12 +38,14 @@ def _key(p: Pair) -> object:
 
 
 def sampled(
-    units: list[Unit], rng: Random, rejected: Counter[str], *, cap: int, budget: int, mix: Mapping[Group, float] | None
-) -> list[Unit]:
+    units: list[Unit], rng: Random, rejected: Counter[str], *, cap: int, budget: int, mix: Mapping[Group, float] | None,
+    confirmed: Callable[[Unit], bool],
+) -> list[Unit]:  # fmt: skip
     """At most `cap` pairs of a family in a group and `budget` pairs in all, families taking turns within a group.
 
     mix: shares of the groups, which are then met up to a pair by leaving out of the plentiful; groups that have
     nothing to give, and those of share 0, are left out of the reckoning. None keeps what there is.
+    confirmed: asked of every unit that would be kept; the next in turn takes the place of one that is refused.
     """
     by_group: dict[Group, dict[str, list[Unit]]] = {g: {} for g in GROUPS}
     for unit in units:
@@ -62,11 +64,11 @@ def sampled(
     for g in GROUPS:
         taken = 0
         for unit in ranked[g]:
-            if taken + len(unit) <= quota[g] + 0.5:
+            if taken + len(unit) > quota[g] + 0.5:
+                rejected["not sampled (mix, budget)"] += len(unit)
+            elif confirmed(unit):
                 out.append(unit)
                 taken += len(unit)
-            else:
-                rejected["not sampled (mix, budget)"] += len(unit)
     return out
 
 
