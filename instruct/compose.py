@@ -46,7 +46,7 @@ class Ref:
     @property
     def it(self) -> str:
         """What stands for it when it is spoken of again."""
-        return self.said if self.track.category == "person" else "it"
+        return "the person" if self.track.category == "person" else "it"
 
 
 class Composer:

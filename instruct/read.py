@@ -1,7 +1,8 @@
 """Annotation files -> clips: checked in a first pass, then read as a stream, so that memory stays bounded.
 
 A clip is one or more whole segments, as many as reach a least length. It is handed out when nothing can be added to
-it any more: three seconds later in the feed, as masks are filled backward for two.
+it any more: at the end of a chunk three seconds later in the feed, as masks come at the end of their chunk and are
+filled backward for two seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engines.errors import UserError
 from instruct.clip import Window
 from stream.events import (
     Action,
+    ChunkDone,
     EntityAppeared,
     EntityDescribed,
     EntityExited,
@@ -138,6 +140,7 @@ class Clipper:
     _video: str = ""
     _size: tuple[int, int] = (0, 0)
     _rate: str = "0/1"
+    _reached_us: int = 0
     _pending: list[Event] = field(default_factory=list)
     _known: dict[int, dict[type, Event]] = field(default_factory=dict)
     _seen_us: dict[int, int] = field(default_factory=dict)
@@ -160,14 +163,16 @@ class Clipper:
             case FeedEnded():
                 yield from self._all()
                 return
-            case EntityDescribed():
-                pass
-            case _ if _times(event) is None:
+            case ChunkDone():
+                yield from self._ready(self._reached_us - LATE_US)
                 return
-        self._pending.append(event)
+            case _:
+                pass
         times = _times(event)
         if times is not None:
-            yield from self._ready(times[0] - LATE_US)
+            self._reached_us = max(self._reached_us, times[1])
+        if times is not None or isinstance(body, EntityDescribed):
+            self._pending.append(event)
 
     def _segment(self, body: SegmentClosed, place: tuple[int, int]) -> None:
         if body.end_us > body.start_us:

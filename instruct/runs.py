@@ -1,7 +1,7 @@
 """Area and middle of a mask straight from its run lengths: the checker measures thousands and needs no pixels.
 
-Source of the format: the COCO API (github.com/cocodataset/cocoapi): column-major runs that alternate from 0; five bits a
-character, a sixth for "more", the third run on and further told as the difference to the run two before.
+Source of the format: the COCO API (github.com/cocodataset/cocoapi): column-major runs that alternate from 0; five bits
+a character, a sixth for "more", from the fourth run on told as the difference to the run two before.
 """
 
 from __future__ import annotations

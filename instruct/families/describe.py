@@ -11,7 +11,7 @@ from instruct.say import upper
 FAMILY = "describe"
 _OPEN = (
     "Describe what {who} does through the video.", "What happens to {who} in the course of the video?",
-    "Follow {who} through the video: what does {it} do, and when?",
+    "Follow {who} through the video and tell what happens, with times.",
 )  # fmt: skip
 
 
@@ -25,5 +25,5 @@ def pairs(c: Composer) -> Iterator[Unit]:
             times = c.times()
             told = ", then ".join(f"{a.text} {times.span((a.start_us, a.end_us))}" for a in t.acts)
             answer = f"{ref.said_first} is in sight {times.spans(t.spans)}. {upper(ref.it)} {told}."
-            question = c.rng.choice(_OPEN).format(who=ref.asked, it=ref.it)
+            question = c.rng.choice(_OPEN).format(who=ref.asked)
             yield (c.pair(FAMILY, "open", question, answer, [stays, *does], [ref], timed=False),)

@@ -39,6 +39,7 @@ def _one(c: Composer, ref: Ref, act: Act, kinds: list[str]) -> Iterator[Unit]:
             ))  # fmt: skip
             yield (c.pair(FAMILY, "open", question, answer, [does], [ref], timed=True),)
             wrong = [(going(k), _does(t, k, at, holds=False)) for k in kinds if k != act.text]
+            question = c.rng.choice(_OPEN[:2]).format(who=ref.asked, t=times.exact(at))
             yield c.choice(FAMILY, question, (going(act.text), does), wrong, [ref], timed=True)
             yield from _twins(c, ref, act, at, kinds)
     inside = c.instants([(act.start_us, act.end_us)], 2, 300_000)

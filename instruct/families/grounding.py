@@ -17,7 +17,7 @@ def pairs(c: Composer) -> Iterator[Unit]:
         masked, named = c.masked(t), c.named(t)
         if masked is None or named is None:
             continue
-        ask = c.rng.choice(("Segment {who}.", "Find {who} in the video and show its mask.", "Where is {who}? Show it."))
+        ask = c.rng.choice(("Segment {who}.", "Find {who} in the video and show the mask.", "Where is {who}? Show it."))
         answer = f"Here it is: {REGION}."
         yield (c.pair(FAMILY, "open", ask.format(who=t.expression), answer, [claim], [named, masked], timed=False),)
         masked = c.masked(t)

@@ -23,14 +23,11 @@ def pairs(c: Composer) -> Iterator[Unit]:
             stays = Claim(kind="stays", entity=t.entity, spans=list(t.spans))
             claim = Claim(kind="returns", entity=t.entity)
             if len(gaps) <= 3:
-                ask = c.rng.choice(("When does {who} go out of sight, and when does {it} come back?",
-                                    "When is {who} away before {it} appears again?"))  # fmt: skip
-                answer = f"{ref.said_first} is out of sight {times.spans(gaps)}, and then comes back."
-                yield (
-                    c.pair(
-                        FAMILY, "open", ask.format(who=ref.asked, it=ref.it), answer, [claim, stays], [ref], timed=False
-                    ),
+                ask = c.rng.choice(
+                    ("When does {who} go out of sight and come back?", "During which times is {who} gone?")
                 )
+                answer = f"{ref.said_first} is out of sight {times.spans(gaps)}, and then comes back."
+                yield (c.pair(FAMILY, "open", ask.format(who=ref.asked), answer, [claim, stays], [ref], timed=False),)
             for other in stayed:
                 twin = c.masked(other) if ref.region is not None else c.named(other)
                 if twin is not None:

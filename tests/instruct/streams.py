@@ -15,7 +15,14 @@ from stream.events import Body, Event, Masklet, MaskletFrame, Rle
 STEP_US = 100_000
 SIZE = (24, 48)
 ACTIONS = ("jumps", "stays in place", "moves to the left", "runs to the right", "goes away from the camera")
-EXPRESSIONS = ("the person in a white top", "the person in a black top", "the dog", "the brown dog", "the cat", "the small person")
+EXPRESSIONS = (
+    "the person in a white top",
+    "the person in a black top",
+    "the dog",
+    "the brown dog",
+    "the cat",
+    "the small person",
+)
 CODES: dict[tuple[int, int, int, int], str] = {}
 
 
@@ -63,7 +70,7 @@ def streams(draw: st.DrawFn, *, longest: int = 150) -> Told:
                 doing.append(act if there and n >= 5 else "")
         actors.append(Actor(entity, category, expression, boxes[:frames], doing[:frames]))
     told = Told(frames, actors, cuts)
-    told.events = [Event("feed", 0, n, body) for n, body in enumerate(_bodies(told, draw(st.integers(5, 40))))]
+    told.events = [Event("feed", 0, n, body) for n, body in enumerate(_bodies(told, draw(st.integers(5, 100))))]
     return told
 
 
@@ -89,6 +96,7 @@ def _bodies(told: Told, chunk: int) -> list[Body]:
             masks = [_mask(a.boxes[i], i) for i in range(first, last) if a.boxes[i] is not None]
             if masks:
                 bodies.append(Masklet(entity=a.entity, start_us=masks[0].pts_us, frames=masks))
+        bodies.append(ev.ChunkDone(seq=0, frames=last - first, dropped=0, stage_us={}, latency_us=None))
     bodies += _closed(told, borders, told.frames, "end")
     bodies.append(ev.FeedEnded(at_us=told.frames * STEP_US, reason="end"))
     return bodies

@@ -52,9 +52,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Pair]]
 
 
 def event_masks() -> dict[tuple[int, int], MaskletFrame]:
-    return {
-        (e.body.entity, f.pts_us): f for e in told().events if isinstance(e.body, Masklet) for f in e.body.frames
-    }
+    return {(e.body.entity, f.pts_us): f for e in told().events if isinstance(e.body, Masklet) for f in e.body.frames}
 
 
 def test_jsonl_keeps_masks_exactly(written: tuple[Path, list[Pair]]) -> None:
