@@ -1,4 +1,4 @@
-"""What <region> is doing while another does something; and which of two things happens first."""
+"""What <region> is doing while another does something."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from instruct.pair import Claim, Unit
 from instruct.say import going
 
 FAMILY = "meanwhile"
+_IDLE = "stays in place"
+"""Nothing anybody would tell a time by."""
 
 
 def pairs(c: Composer) -> Iterator[Unit]:
@@ -19,7 +21,8 @@ def pairs(c: Composer) -> Iterator[Unit]:
             if a is b:
                 continue
             for act in a.acts:
-                if sum(o.text == act.text for o in a.acts) == 1:  # "while it jumps" is one time
+                once = sum(o.text == act.text for o in a.acts) == 1  # "while it jumps" is one time
+                if once and act.text != _IDLE:
                     yield from _while(c, a, act, b)
 
 
