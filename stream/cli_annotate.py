@@ -22,6 +22,7 @@ Examples:
   strefer annotate clip.mp4 --out clip.annotated
   strefer annotate clip.mp4 --out found --query "the girl in the blue skirt" --query "the dog"
   strefer annotate clip.mp4 --out d --query "the girl" --vlm http://127.0.0.1:8000/v1 --vlm-model qwen2.5-vl
+  strefer annotate clip.mp4 --out d --instruct             (question-answer pairs too, in d/instruct)
   strefer annotate synthetic:two-people --out demo
   strefer annotate clips/ --out all                         (a folder of videos: a folder of results each)
   strefer annotate rtsp://camera/stream --out door          (Ctrl-C ends it and writes the results)
@@ -40,11 +41,12 @@ Examples:
               help="Longest GOP of a file that is kept as it is, seconds.")  # fmt: skip
 @click.option("--live-chunk", "live_chunk_s", type=float, default=2.0, show_default=True, metavar="S",
               help="The same for a live source.")  # fmt: skip
+@click.option("--instruct", "ask_pairs", is_flag=True, help="Make question-answer pairs of it as well: DIR/instruct.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no words, only errors.")
 @model_options
 def annotate(
     sources: tuple[str, ...], out: Path, queries: tuple[str, ...], profile: str, fresh: bool,
-    max_chunk_s: float, live_chunk_s: float, quiet: bool, models: Models,
+    max_chunk_s: float, live_chunk_s: float, ask_pairs: bool, quiet: bool, models: Models,
 ) -> None:  # fmt: skip
     """Annotate video into a folder a person can open.
 
@@ -79,6 +81,11 @@ def annotate(
             raise SystemExit(130) from None
         if not quiet:
             _say(result)
+        if ask_pairs:
+            try:
+                _pairs(result.out, quiet=quiet)
+            except UserError as e:  # the other sources still have their turn
+                refused.append(f"{source.name}: {e}")
         if stop.is_set():
             break
     if refused:  # what could be annotated is; the rest is told last, where it is seen
@@ -110,6 +117,18 @@ def _one(
             queries=queries, models=models,
             max_chunk_s=max_chunk_s, live_chunk_s=live_chunk_s, fresh=fresh, tell=tell, stop=stop,
         )  # fmt: skip
+
+
+def _pairs(folder: Path, *, quiet: bool) -> None:
+    """What `strefer instruct` would write of the folder, in it."""
+    from instruct.cli import say
+    from instruct.dataset import write
+    from instruct.make import Options
+    from instruct.read import check, find
+
+    done = write(check(find([folder])), folder / "instruct", Options(), fresh=True)
+    if not quiet:
+        say(done)
 
 
 def feed_name(source: str) -> str:

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "kernels": {"kernels"},
     "engines": {"engines", "kernels"},
     "producers": {"producers", "engines", "kernels", "stream.chunk", "stream.log", "stream.cli_log"},
-    "instruct": {"instruct", "stream.events", "stream.story"},
+    "instruct": {"instruct", "engines.errors", "stream.events", "stream.mended", "stream.story"},
 }
 # Stages and what they are made of: policy, that knows no log and no command line.
 STAGES = (
@@ -43,6 +43,7 @@ HOMES = {
     "onnxruntime": {"engines/backends/ort.py"},
     "openai": {"engines/chat.py"},
     "pooch": {"engines/store.py"},
+    "pyarrow": {"instruct/formats/parquet.py"},
     "pycocotools": {"kernels/rle.py"},
     "scenedetect": {"stream/clip.py"},
     "supervision": {"stream/overlay.py"},

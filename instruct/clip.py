@@ -1,0 +1,186 @@
+"""The generators' view of a clip: entities with their frames, stretches in sight, actions; segments.
+
+Built from the clip's events alone. `instruct.verify` reads the same events by itself and shares nothing with this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from instruct.pair import Spans
+from stream.events import (
+    Action,
+    EntityAppeared,
+    EntityDescribed,
+    EntityExited,
+    EntityReentered,
+    Event,
+    FeedGap,
+    Masklet,
+    MaskletFrame,
+    MaskletRevised,
+    SegmentClosed,
+)
+
+BREAK_US = 400_000
+"""Masks further apart than this are two stretches in sight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A clip's events, and what was said before of those who are in it. Times are of the feed."""
+
+    feed: str
+    video: str
+    size: tuple[int, int]
+    """(H, W) in pixels."""
+    rate: str
+    """Frames a second as a fraction, 0/1 where unknown."""
+    start_us: int
+    end_us: int
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    text: str
+    start_us: int
+    end_us: int
+    id: str
+
+
+@dataclass(slots=True)
+class Track:
+    """One entity in the clip. frames: by time; ids: the events they come from."""
+
+    entity: int
+    category: str
+    expression: str = ""
+    described: str = ""
+    attributes: frozenset[str] = frozenset()
+    frames: list[MaskletFrame] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    spans: Spans = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    exits: list[tuple[int, str]] = field(default_factory=list)
+    returns: list[tuple[int, str]] = field(default_factory=list)
+    ambiguous: str = ""
+    """Why its expression cannot stand for it in this clip; empty where it can."""
+
+    @property
+    def seen_us(self) -> int:
+        return sum(e - s for s, e in self.spans)
+
+    def at(self, us: int) -> int:
+        """The place in `frames` of the frame nearest to a time."""
+        low, high = 0, len(self.frames) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.frames[middle].pts_us < us:
+                low = middle + 1
+            else:
+                high = middle
+        before = max(0, low - 1)
+        return before if us - self.frames[before].pts_us < self.frames[low].pts_us - us else low
+
+    def visible(self, start_us: int, end_us: int) -> bool:
+        return any(s <= start_us and end_us <= e for s, e in self.spans)
+
+
+@dataclass(slots=True)
+class Clip:
+    window: Window
+    tracks: list[Track]
+    """By id; those that are in sight in the clip."""
+    segments: list[tuple[int, int, str]]
+    """start_us, end_us, event id."""
+    gaps: Spans
+
+
+def clip_of(window: Window) -> Clip:
+    """The clip of a window."""
+    tracks: dict[int, Track] = {}
+    segments: list[tuple[int, int, str]] = []
+    gaps: Spans = []
+    found: dict[int, dict[int, tuple[MaskletFrame, str]]] = {}
+    start, end = window.start_us, window.end_us
+
+    def track(entity: int) -> Track:
+        return tracks.setdefault(entity, Track(entity, "object"))
+
+    for event in window.events:
+        body = event.body
+        match body:
+            case EntityAppeared():
+                track(body.entity).category = body.category
+            case EntityReentered():
+                track(body.entity).category = body.category
+                if start <= body.at_us < end:
+                    track(body.entity).returns.append((body.at_us, event.id))
+            case EntityExited() if start <= body.at_us < end:
+                track(body.entity).exits.append((body.at_us, event.id))
+            case EntityDescribed():
+                t = track(body.entity)
+                t.expression, t.described, t.attributes = body.expression, event.id, frozenset(body.attributes)
+            case Action() if body.start_us < end and body.end_us > start:
+                act = Act(body.text, max(start, body.start_us), min(end, body.end_us), event.id)
+                track(body.entity).acts.append(act)
+            case Masklet() | MaskletRevised():
+                frames = found.setdefault(body.entity, {})
+                for f in body.frames:
+                    if start <= f.pts_us < end and f.area > 0:
+                        frames[f.pts_us] = (f, event.id)
+            case SegmentClosed() if start <= body.start_us and body.end_us <= end:
+                segments.append((body.start_us, body.end_us, event.id))
+            case FeedGap():
+                gaps.append((body.start_us, body.end_us))
+            case _:
+                pass
+    for entity, frames in found.items():
+        t = track(entity)
+        for pts in sorted(frames):
+            t.frames.append(frames[pts][0])
+            t.ids.append(frames[pts][1])
+        t.spans = _stretches(t.frames)
+        t.acts.sort(key=lambda a: (a.start_us, a.end_us))
+    seen = [t for _, t in sorted(tracks.items()) if t.frames]
+    for t in seen:
+        t.ambiguous = _ambiguity(t, seen)
+    return Clip(window, seen, sorted(segments), gaps)
+
+
+def _stretches(frames: list[MaskletFrame]) -> Spans:
+    if not frames:
+        return []
+    out = [(frames[0].pts_us, frames[0].pts_us)]
+    for a, b in pairwise(frames):
+        if b.pts_us - a.pts_us > BREAK_US:
+            out.append((b.pts_us, b.pts_us))
+        else:
+            out[-1] = (out[-1][0], b.pts_us)
+    return out
+
+
+_MOMENT = ("on the left", "on the right", "in the middle", "moving", "standing still", "running", "walking", "still")
+"""What an expression may say that is true at a moment only: it cannot stand for the entity through a clip."""
+
+
+def _ambiguity(t: Track, everyone: Iterable[Track]) -> str:
+    if not t.expression:
+        return "no expression"
+    if any(f" {m}" in f" {t.expression}" for m in _MOMENT):
+        return "expression of a moment"
+    words = _words(t.expression)
+    for other in everyone:
+        if other is t:
+            continue
+        theirs = _words(" ".join((other.category, other.expression, *other.attributes)))
+        if words <= theirs:
+            return "expression fits another"
+    return ""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.lower().split()) - {"the", "a", "an"}

@@ -1,0 +1,27 @@
+"""The task families: one file each, a function from a clip's composer to units of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from instruct.compose import Composer
+from instruct.families import (
+    count,
+    describe,
+    doing,
+    grounding,
+    leaves,
+    meanwhile,
+    order,
+    place,
+    scenes,
+    visible,
+    when,
+    which,
+)
+from instruct.pair import Unit
+
+FAMILIES: dict[str, Callable[[Composer], Iterator[Unit]]] = {
+    m.FAMILY: m.pairs
+    for m in (count, describe, doing, grounding, leaves, meanwhile, order, place, scenes, visible, when, which)
+}

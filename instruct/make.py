@@ -1,0 +1,99 @@
+"""A clip -> its pairs: every family's units, confirmed by the checker, thinned out by the gates, numbered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+import msgspec
+
+from instruct.clip import Window, clip_of
+from instruct.compose import Composer, Gates
+from instruct.facts import Facts
+from instruct.families import FAMILIES
+from instruct.pair import Group, Pair, Unit
+from instruct.select import STREFER_MIX, distinct, sampled
+from instruct.verify import fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How pairs are drawn. per_minute: most pairs of a minute of video; cap: most of a family in one group and clip."""
+
+    seed: int = 0
+    mix: Mapping[Group, float] | None = field(default_factory=lambda: STREFER_MIX)
+    per_minute: int = 600
+    cap: int = 40
+    gates: Gates = field(default_factory=Gates)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of it all: pairs kept by group, family, form and answer; candidates rejected by reason."""
+
+    kept: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    drawn: int = 0
+    clips: int = 0
+    video_us: int = 0
+    feeds: set[str] = field(default_factory=set)
+
+    def take(self, pair: Pair) -> None:
+        self.kept[pair.group, pair.family, pair.form] += 1
+        if pair.form == "yesno":
+            self.said[pair.answer.partition(",")[0]] += 1
+
+    @property
+    def pairs(self) -> int:
+        return self.kept.total()
+
+
+def pairs_of(window: Window, options: Options, tally: Tally) -> list[Unit]:
+    """The clip's pairs, the same for the same events, options and seed."""
+    clip = clip_of(window)
+    facts = Facts(window.events, window.start_us, window.end_us, window.size[1])
+    tally.clips += 1
+    tally.video_us += window.end_us - window.start_us
+    tally.feeds.add(window.feed)
+
+    def drawn() -> Iterator[Unit]:
+        composer = Composer(clip, _rng(options.seed, window, ""), options.gates, tally.rejected)
+        for family, make in FAMILIES.items():
+            composer.rng = _rng(options.seed, window, family)  # a new family changes no other's draws
+            for unit in make(composer):
+                tally.drawn += len(unit)
+                if unit:
+                    yield unit
+
+    def confirmed(unit: Unit) -> bool:
+        wrong = next(filter(None, (fault(facts, p) for p in unit)), "")
+        if wrong:
+            tally.rejected[f"not confirmed: {wrong}"] += len(unit)
+        return not wrong
+
+    minutes = (window.end_us - window.start_us) / 60e6
+    budget = max(20, round(options.per_minute * minutes))
+    units = sampled(
+        distinct(drawn(), tally.rejected), _rng(options.seed, window, "select"), tally.rejected, cap=options.cap,
+        budget=budget, mix=options.mix, confirmed=confirmed,
+    )  # fmt: skip
+    return _numbered(window, units)
+
+
+def _numbered(window: Window, units: list[Unit]) -> list[Unit]:
+    n = 0
+    out: list[Unit] = []
+    for unit in units:
+        named = []
+        for p in unit:
+            named.append(msgspec.structs.replace(p, id=f"{window.feed}/{window.start_us}/{n}"))
+            n += 1
+        out.append(tuple(named))
+    return out
+
+
+def _rng(seed: int, window: Window, what: str) -> Random:
+    return Random(f"{seed}/{window.feed}/{window.start_us}/{what}")
