@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import cv2
 import msgspec
@@ -28,6 +29,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 _AGAIN = frozenset((408, 409, 425, 429, 500, 502, 503, 504))
 """HTTP statuses after which it is worth to ask again."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
+_ANSWER_BYTES = 2 << 20
+"""Largest response that is read."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding raises of whatever a server may send."""
 
 
 class ChatError(Exception):
@@ -47,8 +52,17 @@ class Endpoint:
     key: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if not self.base_url.startswith(("http://", "https://")):
+        try:
+            parts = urlsplit(self.base_url)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
             raise UserError(f"the endpoint {self.base_url!r} is no http or https address: give one like http://host/v1")
+        if parts.query or parts.fragment:
+            raise UserError("the endpoint's address holds a ? or #: end it with its path, like http://host/v1")
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise UserError("the endpoint's key holds what no key can: a line break, or letters that are not ASCII")
         if not self.model:
             raise UserError(f"no model is named for the endpoint {self.base_url}: name one that it serves")
 
@@ -148,8 +162,8 @@ class Chat:
         said = self._content(asyncio.run(self._in_time(request)))
         try:
             found = msgspec.json.decode(said, type=answer)
-        except msgspec.DecodeError as e:
-            raise ChatError(f"{self.endpoint.model} did not answer as asked: {_line(e)}") from None
+        except _UNREADABLE as e:
+            raise ChatError(f"{self.endpoint.model} did not answer as asked: {self._line(e)}") from None
         with self._lock:
             self._cache[key] = said
             while len(self._cache) > self._cached:
@@ -179,8 +193,8 @@ class Chat:
         """The answer's text out of a response; its tokens are counted whatever it says."""
         try:
             done = msgspec.json.decode(body, type=_Completion)
-        except msgspec.DecodeError as e:
-            raise ChatError(f"{self.endpoint.base_url} does not speak the OpenAI protocol: {_line(e)}") from None
+        except _UNREADABLE as e:
+            raise ChatError(f"{self.endpoint.base_url} does not speak the OpenAI protocol: {self._line(e)}") from None
         with self._lock:
             if self.budget is not None:
                 self.budget.used += done.usage.total_tokens if done.usage is not None else self._answer_tokens
@@ -199,15 +213,16 @@ class Chat:
                 pause_s = _FIRST_PAUSE_S
                 while True:
                     try:
-                        raw = await client.chat.completions.with_raw_response.create(**request)
-                        return bytes(raw.http_response.content)
+                        create = client.chat.completions.with_streaming_response.create
+                        async with create(**request) as response:
+                            return await self._read(response)
                     except self._openai.APIStatusError as e:
-                        trouble[0] = f"it says {e.status_code}: {_line(e)}"
+                        trouble[0] = f"it says {e.status_code}: {self._line(e)}"
                         if e.status_code not in _AGAIN:
                             raise ChatError(f"{self.endpoint.base_url}: {trouble[0]}") from None
                         told_s = _seconds(e.response.headers.get("retry-after"))
                     except self._openai.APIConnectionError as e:
-                        trouble[0], told_s = f"{_line(e)} {_line(e.__cause__ or '')}".strip(), 0.0
+                        trouble[0], told_s = f"{self._line(e)} {self._line(e.__cause__ or '')}".strip(), 0.0
                     await asyncio.sleep(max(pause_s, told_s))
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         except TimeoutError:
@@ -215,7 +230,25 @@ class Chat:
                 f"{self.endpoint.base_url} gave no answer within {self._deadline_s:g} s ({trouble[0]})"
             ) from None
         except self._openai.OpenAIError as e:
-            raise ChatError(f"{self.endpoint.base_url}: {_line(e)}") from None
+            raise ChatError(f"{self.endpoint.base_url}: {self._line(e)}") from None
+
+    async def _read(self, response: Any) -> bytes:
+        body = bytearray()
+        try:
+            async for part in response.iter_bytes(1 << 16):
+                body += part
+                if len(body) > _ANSWER_BYTES:
+                    raise ChatError(f"{self.endpoint.base_url} sends more than {_ANSWER_BYTES >> 20} MB")
+        except (ChatError, TimeoutError):
+            raise
+        except Exception as e:  # a stream's errors are the transport's own, and come as they are
+            raise self._openai.APIConnectionError(request=response.http_request) from e
+        return bytes(body)
+
+    def _line(self, error: object) -> str:
+        """An error in one line of bounded length, without the key, which servers like to quote."""
+        line = " ".join(str(error)[:4000].split())
+        return (line.replace(self.endpoint.key, "***") if self.endpoint.key else line)[:200]
 
     def _client(self) -> Any:
         # Retries are ours, for one deadline over all. What is given, if empty, is not read from the environment.
@@ -242,11 +275,6 @@ def _library() -> Any:
     except ImportError:
         raise UserError("the package openai (3) is not installed: pip install 'strefer-stream[vlm]'") from None
     return openai
-
-
-def _line(error: object) -> str:
-    """An error in one line of bounded length."""
-    return " ".join(str(error).split())[:200]
 
 
 def _seconds(header: str | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -56,6 +57,8 @@ def models_of(
     from engines.chat import Budget
     from stream.ask import Models
 
+    if not math.isfinite(deadline_s):
+        raise UserError(f"--vlm-deadline is {deadline_s:g}, wanted seconds: a feed waits that long")
     budget = Budget(questions, tokens=sys.maxsize)
     return Models(_chat("VLM", *vlm, budget, deadline_s), _chat("LLM", *llm, budget, deadline_s))
 

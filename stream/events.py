@@ -120,7 +120,8 @@ class EntityExited(Body, frozen=True, kw_only=True):
 
 
 class EntityReentered(Body, frozen=True, kw_only=True):
-    """A known entity is back; `similarity` in [0, 1] says how much it looks like itself."""
+    """A known entity is back; `similarity` in [0, 1] says how much it looks like itself. `at_us` is of the first
+    detection: masks from the look-back are earlier."""
 
     entity: int
     at_us: int

@@ -193,12 +193,16 @@ class Masklets:
             seen_so_far, first = state.frames.pop(e.id, []), state.first_patches.pop(e.id, None)
             if known is not None:
                 old, alike = known
+                # what was drawn of it until then has been said: one mask a frame
+                seen_so_far = [f for f in seen_so_far if f.pts_us > old.seen_us]
+                since_us = max(e.first_us, seen_so_far[0].pts_us if seen_so_far else view.pts_us)
+                first = first if since_us == e.first_us else None  # its place then is not its first of this stay
                 e.id, e.category, e.expression, e.left_us = old.id, old.category, old.expression, old.seen_us
                 e.look, e.traits, e.born_us = looks.blend(old.look, e.look), old.traits, old.born_us
                 e.votes = {c: old.votes.get(c, 0) + e.votes.get(c, 0) for c in sorted({*old.votes, *e.votes})}
                 events.append(
                     EntityReentered(
-                        entity=e.id, at_us=e.first_us, category=e.category, score=round(e.score, 3), bbox=box,
+                        entity=e.id, at_us=since_us, category=e.category, score=round(e.score, 3), bbox=box,
                         similarity=round(alike, 3),
                     )
                 )  # fmt: skip
@@ -284,10 +288,14 @@ def _may_be(other: Entity, newcomer: Entity, rgb: U8) -> Literal["yes", "no", "w
 
 
 def _cut_short(state: FollowState, e: Entity, until_us: int) -> None:
-    """What was drawn of it since then was not it."""
-    e.seen_us = min(e.seen_us, until_us)
-    if e.id in state.frames:
-        state.frames[e.id] = [f for f in state.frames[e.id] if f.pts_us < until_us]
+    """What was drawn of it since then was not it; masks that have gone out stay said."""
+    unsent = state.frames.get(e.id, [])
+    if unsent and unsent[0].pts_us < until_us:
+        state.frames[e.id] = [f for f in unsent if f.pts_us < until_us]
+        e.seen_us = min(e.seen_us, state.frames[e.id][-1].pts_us)
+    elif unsent:
+        e.seen_us = min(e.seen_us, max(until_us, unsent[0].pts_us) - 1)
+        state.frames.pop(e.id)
 
 
 def exited(e: Entity, reason: ExitReason, scale: float) -> EntityExited:

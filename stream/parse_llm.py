@@ -5,6 +5,7 @@ What it answers is checked against the text before it is believed: a noun that t
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -118,7 +119,7 @@ def parse_by(chat: Asks, text: str) -> Reading:
 
 def _expression(text: str, said: Said) -> Expression:
     """Raises ValueError where the answer cannot be of this text."""
-    unknown = list(said.unknown[:20])
+    unknown = [u[:40] for u in said.unknown[:20]]
     if said.noun != "object" and not _has(text, said.noun):
         raise ValueError(f"the model names {said.noun[:40]!r}, which the text does not")
     relations = []
@@ -147,7 +148,8 @@ def _expression(text: str, said: Said) -> Expression:
 def _has(text: str, noun: str) -> bool:
     """Whether the text holds the noun, in some form of it."""
     known = {w.text for w in read_words(text)}
-    return bool(noun) and (noun.lower() in known or f" {noun.lower()}" in " " + text.lower())
+    said = " ".join(re.findall(r"[\w'-]+", text.lower()))
+    return bool(noun.strip()) and (noun.lower() in known or f" {noun.lower()} " in f" {said} ")
 
 
 def _category(noun: str, category: str) -> str:
@@ -164,5 +166,5 @@ def _attributes(said: list[SaidAttribute], unknown: list[str]) -> tuple[Attribut
         if a.value not in _CLOSED.get(a.kind, (a.value,)) or not 0 < len(a.value) <= 40:
             unknown.append(a.value[:40])
         else:
-            found.append(Attribute(a.kind, a.value, a.part or "whole", a.negated))
+            found.append(Attribute(a.kind, a.value, a.part[:40] or "whole", a.negated))
     return tuple(found)

@@ -88,4 +88,5 @@ def _description(thing: Called) -> Description | None:
 
 
 def _line(text: str, longest: int) -> str:
-    return " ".join(text.split())[:longest].strip(" .")
+    words = " ".join(text[: 10 * longest].split())
+    return "".join(c for c in words if c.isprintable())[:longest].strip(" .")

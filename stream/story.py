@@ -210,7 +210,7 @@ def _presences(found: list[Presence], returns: list[int]) -> list[Presence]:
         if at is None:
             continue
         whole = out[at]
-        back = min((r for r in returns if mark.start_us < r <= whole.end_us), default=None)
+        back = min((r for r in returns if mark.start_us <= r <= whole.end_us), default=None)
         if back is not None and mark.start_us < whole.end_us:
             out.insert(at + 1, Presence(back, whole.end_us, whole.left))
             whole.end_us = mark.start_us

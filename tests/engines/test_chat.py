@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import sys
 import time
@@ -100,6 +101,10 @@ def test_the_deadline_holds_over_all_retries(bad: Reply, cause: str) -> None:
         (Reply(b"<html>"), "does not speak the OpenAI protocol"),
         (Reply(b'{"choices": []}'), "gave no answer"),
         (Reply(b"\xff\xfe"), "does not speak the OpenAI protocol"),
+        (Reply(b'{"x":' + b"[" * 200_000), "does not speak the OpenAI protocol"),
+        (Reply(RIGHT.body.replace(b"dog", b"\xff\xfe")), "not"),
+        (completion('{"kind":' + "[" * 200_000), "did not answer as asked"),
+        (Reply(RIGHT.body + b" " * (3 << 20)), "sends more than 2 MB"),
         (Reply(RIGHT.body, headers={"content-type": "text/html"}), ""),
     ],
 )
@@ -114,6 +119,32 @@ def test_what_will_not_pass_is_told_at_once(bad: Reply, cause: str) -> None:
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 350
     assert len(served.asked) == 1
+
+
+def test_the_key_is_in_no_error() -> None:
+    """Servers quote it when they refuse it."""
+    body = json.dumps({"error": {"message": "no such key: Bearer sk-secret", "type": "x"}}).encode()
+    with serving(Reply(body, 401)) as served, pytest.raises(ChatError, match=r"no such key: Bearer \*\*\*"):
+        Chat(Endpoint(served.url, "m", "sk-secret")).ask("What?", Animals)
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("http://127.0.0.1:notaport/v1", ""),
+        ("http://127.0.0.1:99999/v1", ""),
+        ("http:///v1", ""),
+        ("http://host/v1?api_key=secret", ""),
+        ("http://host/v1#part", ""),
+        ("http://host/v1", "ключ"),
+        ("http://host/v1", "two\nlines"),
+    ],
+)
+def test_an_address_or_key_that_cannot_be_is_told_before_anything_is_asked(url: str, key: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Endpoint(url, "m", key)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_nobody_listens() -> None:

