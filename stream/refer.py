@@ -340,6 +340,7 @@ def _say(q: Query, kind: str, entities: list[int], ranked: list[tuple[float, int
     score = round(confidence(max((s for s, i in ranked if i in wish), default=0.0)), 3)
     cues = _cues(q, wish[0])
     if kind == "bound":
+        cues += _beside_words(q, wish)
         events.append(
             QueryBound(query=q.id, text=q.text, entities=wish, score=score, margin=round(margin, 3), cues=cues)
         )
@@ -363,6 +364,20 @@ def _left(q: Query) -> list[Body]:
 def _held(q: Query) -> list[int]:
     """Whom the query is bound to; candidates are not."""
     return q.said if q.said_kind == "bound" else []
+
+
+def _beside_words(q: Query, bound: list[int]) -> list[str]:
+    """What decided where no word did: that others are meant by other queries, or that there is nobody else."""
+    if len(bound) != 1:
+        return []
+    rest = [s for i, s in q.evidence.items() if i not in bound]
+    if any(s > q.evidence.get(bound[0], 0.0) - MARGIN for s in rest):
+        return ["by exclusion: who fits as well is meant by another query"]
+    fits = q.fits.get(bound[0], [])
+    unmeasured = bool(fits) and all(f == UNMEASURED for f in fits)
+    if not rest and unmeasured and not any(bound[0] in told for told in q.opinions.values()):
+        return [f"alone: no other {q.expression.category} so far"]
+    return []
 
 
 def _cues(q: Query, entity: int) -> list[str]:

@@ -240,7 +240,8 @@ def test_what_is_not_measured_lessens_the_score_and_is_said(text: str) -> None:
     assert isinstance(bare, QueryBound)
     assert isinstance(more, QueryBound)
     assert more.score < bare.score
-    assert all(cue.endswith("not measured") for cue in more.cues[1:])
+    assert all(cue.endswith("not measured") for cue in more.cues[1:-1])
+    assert more.cues[-1] == "alone: no other dog so far"
 
 
 def test_a_plural_with_a_number_takes_that_many() -> None:
@@ -382,3 +383,15 @@ def test_an_opinion_goes_with_its_entity() -> None:
     assert queries.queries[0].opinions == {"vlm": {1: 0.1, 3: 0.95}}
     watch(queries, {1: ("person", traits())})  # the other is forgotten
     assert queries.queries[0].opinions == {"vlm": {1: 0.1}}
+
+
+def test_what_decided_where_no_word_did_is_a_cue() -> None:
+    alone = watch(state("the girl"), {1: ("person", traits())})
+    (bound,) = (e for e in alone if isinstance(e, QueryBound))
+    assert bound.cues[-1] == "alone: no other person so far"
+    both = watch(state("the girl in red", "the boy"), {1: RED, 2: BLUE})
+    (boy,) = (e for e in both if isinstance(e, QueryBound) and e.query == "q2")
+    assert boy.entities == [2]
+    assert boy.cues[-1] == "by exclusion: who fits as well is meant by another query"
+    (red,) = (e for e in watch(state("the person in red"), {1: RED, 2: BLUE}) if isinstance(e, QueryBound))
+    assert not any(c.startswith(("alone", "by exclusion")) for c in red.cues)
