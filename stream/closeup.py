@@ -42,10 +42,9 @@ class CloseUpState(msgspec.Struct):
 class CloseUp:
     """`step` once a look.
 
-    sure: score from which a detection counts; new: from which one does that no close-up
-    found before; faint: from which the whole frame's are worth one. side: of a
-    close-up, and small: longest side of what it may find, in shares of the frame's longer side. patience: close-ups in
-    a row without a find before a place is given up.
+    sure: score from which a detection counts; new: from which one does that no close-up found before; faint: from which
+    the whole frame's are worth one. side: of a close-up, and small: longest side of what it may find, in shares of the
+    frame's longer side. patience: close-ups in a row without a find before a place is given up.
     """
 
     detect: Detect

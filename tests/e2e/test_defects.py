@@ -96,7 +96,7 @@ def test_each_answer_is_the_right_one() -> None:
     assert sorted(final[QUERIES[4]]) == sorted([*final[QUERIES[0]], *final[QUERIES[5]]])
 
 
-@pytest.mark.parametrize("seed", [3, 12, 13])
+@pytest.mark.parametrize("seed", [3, 13])
 def test_one_mask_a_frame_and_nobody_is_back_before_leaving(seed: int) -> None:
     """Also where what was drawn of somebody behind a pillar turns out to have been a rest of him: he is out already."""
     with TemporaryDirectory() as folder:
