@@ -23,7 +23,6 @@ from engines.crops import U8
 from engines.imagetext import ImageTextNet
 from stream.entity import Entity, Picture
 from stream.evidence import Present, pictured
-from stream.parse import parse
 from stream.refer import UNMEASURED, Query, ReferState, opine
 
 EVERY_US = 500_000
@@ -66,8 +65,7 @@ def contrast(advantages: Sequence[float]) -> list[float]:
 
 def _candidates(q: Query, present: Present) -> list[int]:
     """Who in sight may answer a query that says what only a picture shows; nobody for another query."""
-    expression = parse(q.text)
-    return [i for i in present if i in q.evidence and pictured(expression, [f != UNMEASURED for f in q.fits[i]])]
+    return [i for i in present if i in q.evidence and pictured(q.expression, [f != UNMEASURED for f in q.fits[i]])]
 
 
 def _since(e: Entity, key: str) -> int:
@@ -92,7 +90,7 @@ def _take(net: ImageTextNet, e: Entity, rgb: U8, pts_us: int) -> None:
 
 
 def _judge(net: ImageTextNet, q: Query, candidates: Present) -> None:
-    asked = parse(q.text).category
+    asked = q.expression.category
     seen: Mapping[int, Picture] = {
         i: t.picture for i, (_, t) in candidates.items() if t.picture is not None and t.picture.by == net.key
     }

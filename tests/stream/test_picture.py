@@ -10,11 +10,13 @@ import pytest
 
 from engines import lite
 from engines.crops import U8
+from engines.errors import UserError
 from engines.imagetext import ImageTextNet
 from engines.store import Store
 from stream import picture, refer
 from stream.entity import Entity, Traits
 from stream.events import QueryAmbiguous, QueryBound
+from stream.parse import parse
 from stream.patch import Patch
 from stream.picture import contrast
 from stream.refer import ReferState
@@ -177,3 +179,13 @@ def test_two_alike_stay_ambiguous(net: ImageTextNet) -> None:
     events, _ = follow(net, state, rgb, live, 12)
     assert not [e for e in events if isinstance(e, QueryBound)]
     assert [e for e in events if isinstance(e, QueryAmbiguous)]
+
+
+def test_a_text_that_only_a_language_model_reads_is_judged_by_its_reading(net: ImageTextNet) -> None:
+    """The default parser refuses it: asked again here it would cost the feed its chunk."""
+    text, state = "the zorilla", ReferState()
+    with pytest.raises(UserError):
+        parse(text)
+    refer.add(state, "q", text, reading=msgspec.structs.replace(parse("the girl"), text=text))
+    watch(net, state, {1: "person", 2: "person"})
+    assert set(state.queries[0].opinions["imagetext"]) == {1, 2}
