@@ -14,7 +14,7 @@ import numpy as np
 
 from engines.crops import F32, U8
 from engines.detections import Detections
-from stream.detect import Detect, merge
+from stream.detect import Detect, covered, merge
 
 PLACES = 4
 """Most places that are looked at in turn."""
@@ -139,10 +139,5 @@ def _add(state: CloseUpState, box: F32, named: np.ndarray) -> bool:
 
 
 def _share(box: F32, others: np.ndarray, *, least: float = 0.5) -> bool:
-    """Whether at least that share of the smaller one is common to a box and one of some others [N, 4]."""
-    if not len(others):
-        return False
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    both = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
-    return bool((both / np.maximum(1, np.minimum(areas, float(np.prod(box[2:] - box[:2]))))).max() > least)
+    """Whether over that share of the smaller one is common to a box and one of some others [N, 4]."""
+    return covered(box[None], others)[0] > least

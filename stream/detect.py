@@ -54,7 +54,7 @@ def merge(first: Detections, second: Detections, *, iou: float = 0.3) -> Detecti
     """`first` and what of `second` lies elsewhere."""
     if not len(second):
         return first
-    inside = _covered(second.boxes, first.boxes)
+    inside = covered(second.boxes, first.boxes)
     new = [i for i in range(len(second)) if inside[i] < iou]
     more = second.take(new)
     return Detections(
@@ -72,7 +72,7 @@ def within(found: Detections, masks: Sequence[Polygon], size: tuple[int, int]) -
     return found.take([i for i, (x, y) in enumerate(centres.tolist()) if any(inside(m, x, y) for m in masks)])
 
 
-def _covered(boxes: np.ndarray, others: np.ndarray) -> Sequence[float]:
+def covered(boxes: np.ndarray, others: np.ndarray) -> Sequence[float]:
     """For each box the largest share of the smaller of it and another that both hold."""
     if not len(others):
         return [0.0] * len(boxes)
