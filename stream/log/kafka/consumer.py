@@ -155,11 +155,11 @@ class KafkaMember:
     def _turn(self) -> None:
         """Poll the client once, and take up what it tells."""
         self._seek_committed()
-        if self._due():
-            self._client._coordinator.poll(timeout_ms=2000)  # joins, and returns when that is done
-        if full := self._full():
+        full = self._full()
+        if full or self._due():
+            self._client._coordinator.poll(timeout_ms=2000)  # joins where it is due, and returns when that is done
+        if full:
             batches = {}
-            self._client._coordinator.poll(timeout_ms=2000)
             time.sleep(0.02)
         else:
             batches = self._client.poll(timeout_ms=20 if self._joining else 200, max_records=BUFFER_RECORDS)
