@@ -5,6 +5,7 @@ Built from the clip's events alone. `instruct.verify` reads the same events by i
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -75,13 +76,7 @@ class Track:
 
     def at(self, us: int) -> int:
         """The place in `frames` of the frame nearest to a time."""
-        low, high = 0, len(self.frames) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self.frames[middle].pts_us < us:
-                low = middle + 1
-            else:
-                high = middle
+        low = min(bisect_left(self.frames, us, key=lambda f: f.pts_us), len(self.frames) - 1)
         before = max(0, low - 1)
         return before if us - self.frames[before].pts_us < self.frames[low].pts_us - us else low
 

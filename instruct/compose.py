@@ -186,8 +186,11 @@ class Composer:
         refs: Sequence[Ref], *, timed: bool, spoken: Sequence[Track] = (), extra: Sequence[Claim] = (),
     ) -> Unit:  # fmt: skip
         """A multiple-choice pair of up to four options; none where there is no wrong one."""
-        seen = {right[0]}
-        others = [w for w in wrong if w[0] not in seen and not seen.add(w[0])]  # type: ignore[func-returns-value]
+        by_text: dict[str, tuple[str, Claim]] = {}
+        for option in wrong:
+            if option[0] != right[0]:
+                by_text.setdefault(option[0], option)
+        others = list(by_text.values())
         if not others:
             return ()
         mixed = [right, *self.rng.sample(others, min(3, len(others)))]

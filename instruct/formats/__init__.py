@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from instruct.pair import Pair
 
@@ -34,6 +34,34 @@ def writer(name: str, folder: Path, shard_pairs: int) -> Writer:
 
         return LlavaWriter(folder / "llava", shard_pairs)
     raise ValueError(f"format is {name!r}, wanted one of {NAMES}")
+
+
+class TextShards:
+    """Shards of records that are each a few bytes of text: `begin`, the records with `between`, `end`."""
+
+    def __init__(
+        self, folder: Path, shard_pairs: int, ending: str, encode: Callable[[Pair], bytes], *,
+        begin: bytes = b"", between: bytes, end: bytes,
+    ) -> None:  # fmt: skip
+        self._folder, self._limit, self._ending, self._encode = folder, shard_pairs, ending, encode
+        self._begin, self._between, self._end = begin, between, end
+        self._file: IO[bytes] | None = None
+        self._shards = self._in_shard = 0
+
+    def write(self, pairs: Sequence[Pair]) -> None:
+        for pair in pairs:
+            if self._file is None:
+                self._file = shard(self._folder, self._shards, self._ending).open("wb")
+            self._file.write((self._between if self._in_shard else self._begin) + self._encode(pair))
+            self._in_shard += 1
+            if self._in_shard == self._limit:
+                self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.write(self._end)
+            self._file.close()
+            self._file, self._shards, self._in_shard = None, self._shards + 1, 0
 
 
 def shard(folder: Path, number: int, ending: str) -> Path:

@@ -7,14 +7,12 @@ The frame number is the feed's own, counted from 0: the mask's exact time by the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
-from instruct.formats import shard
+from instruct.formats import TextShards
 from instruct.pair import Pair
 from stream.events import Rle
 
@@ -59,25 +57,16 @@ def _clock(us: int) -> str:
     return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}"
 
 
-class LlavaWriter:
+class LlavaWriter(TextShards):
     """Shards that are each a JSON array, written as pairs come."""
 
     def __init__(self, folder: Path, shard_pairs: int) -> None:
-        self._folder, self._limit = folder, shard_pairs
-        self._file: IO[bytes] | None = None
-        self._shards = self._in_shard = 0
-
-    def write(self, pairs: Sequence[Pair]) -> None:
-        for pair in pairs:
-            if self._file is None:
-                self._file = shard(self._folder, self._shards, "json").open("wb")
-            self._file.write((b",\n" if self._in_shard else b"[\n") + msgspec.json.encode(record(pair)))
-            self._in_shard += 1
-            if self._in_shard == self._limit:
-                self.close()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.write(b"\n]\n")
-            self._file.close()
-            self._file, self._shards, self._in_shard = None, self._shards + 1, 0
+        super().__init__(
+            folder,
+            shard_pairs,
+            "json",
+            lambda pair: msgspec.json.encode(record(pair)),
+            begin=b"[\n",
+            between=b",\n",
+            end=b"\n]\n",
+        )
