@@ -263,6 +263,6 @@ def _failed(trouble: Trouble, at_us: int, stage: str, code: str, cause: str) -> 
 
 
 def _address(url: str) -> str:
-    """An endpoint's address without what may be a secret: user, password, query."""
+    """An endpoint's address without what may be a secret: user and password."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
