@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -25,6 +26,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 JAVA = 17
 START_S = 150.0
+TRIES = 3
+"""A broker that dies while it starts is started again, as a supervisor would."""
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -46,6 +49,9 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
 # tests kill members and wait for their sessions to end
 group.min.session.timeout.ms=500
+# a killed broker that comes back is let in when its last session has run out
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 auto.create.topics.enable=false
 # a topic may allow more than its messages need; only a test of oversized messages does
 message.max.bytes=16777216
@@ -68,15 +74,17 @@ class JarBroker:
     def __init__(self, home: Path, port: int = 0, extra: str = "") -> None:
         """`extra`: lines of server.properties that override ours."""
         self.home, self._extra = home, extra
-        self.port, self._controller = port or free_port(), free_port()
+        self.port = port or free_port()
+        self._controller = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._libs = jars()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, or start it again on its data; returns when it answers. Raises UserError where it does not."""
-        if _taken(self.port):
-            raise UserError(f"port {self.port} is in use: another broker may run there already")
+        for port in (self.port, self._controller):
+            if _taken(port):
+                raise UserError(f"port {port} is in use: another broker may run there already")
         self.home.mkdir(parents=True, exist_ok=True)
         properties = self.home / "server.properties"
         if not properties.exists():
@@ -85,15 +93,26 @@ class JarBroker:
             properties.write_text(_PROPERTIES.format(**values) + self._extra.format(**values))
             cluster = self._java("kafka.tools.StorageTool", "random-uuid").strip()
             self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
+        until = time.monotonic() + START_S
+        if not any(self._comes_up(properties, until) for _ in range(TRIES)):
+            cause = f"it has not answered for {START_S:.0f} s" if self._process else f"it died {TRIES} times"
+            self.kill()
+            raise UserError(f"the Kafka broker does not start, {cause}: {_last_words(self.home / 'broker.log')}")
+
+    def _comes_up(self, properties: Path, until: float) -> bool:
+        """Run it and wait for it to answer; false where it dies or the time is over."""
         with (self.home / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("kafka.Kafka", str(properties)), stdout=log, stderr=log, start_new_session=True
             )
-        until = time.monotonic() + START_S
         while not self.answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                raise UserError(f"the Kafka broker does not start: see {self.home / 'broker.log'}")
+            if self._process.poll() is not None:
+                self._process = None
+                return False
+            if time.monotonic() > until:
+                return False
             time.sleep(0.05)
+        return True
 
     def answers(self) -> bool:
         return answers(self.address)
@@ -187,6 +206,13 @@ def jars() -> Path:
     return libs
 
 
+def _last_words(log: Path) -> str:
+    """What a broker's log says of its end, in one line: its last errors, or its last line."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    telling = [line for line in lines if " ERROR " in line or " FATAL " in line or "Exception: " in line]
+    return " | ".join((telling or lines)[-3:]) or f"{log} is empty"
+
+
 def _java() -> str:
     program = shutil.which("java")
     said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr if program else ""
@@ -231,9 +257,14 @@ def _taken(port: int) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A free loopback port that stays free while a killed broker is away: the kernel gives none of this range to
+    those who ask for any port, as every client that connects does."""
+    low, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    dice = random.SystemRandom()
+    port = next((p for p in (dice.randrange(min(10_000, low // 2), low) for _ in range(200)) if not _taken(p)), None)
+    if port is None:
+        raise UserError(f"no port under {low} is free on this machine")
+    return port
 
 
 def main() -> int:
