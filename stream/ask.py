@@ -15,9 +15,9 @@ import msgspec
 
 from engines.chat import Asks, Chat, ChatError
 from engines.crops import F32, U8
-from stream import recognize_vlm, refer, refer_vlm
+from stream import recognize_vlm, refer, refer_vlm, transcribe_vlm
 from stream.entity import Entity
-from stream.events import Body, EngineUsed, EntityDescribed, Error
+from stream.events import Action, Body, EngineUsed, EntityDescribed, Error
 from stream.expression import Expression
 from stream.parse import parse
 from stream.parse_llm import parse_by
@@ -28,6 +28,8 @@ BY = "vlm"
 """Whose opinion it is, in cues and as the source of descriptions."""
 EVERY_US = 2_000_000
 """Feed time between two questions of one kind at least."""
+ACTIONS_US = 4_000_000
+"""The same between two questions of what everybody does."""
 LOOKS = 3
 """Looks at an entity before it is asked about: what is seen once may be nothing."""
 SIGHTS = 6
@@ -43,14 +45,16 @@ CAUSES = 8
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The endpoints of a process. vlm: refers and describes. llm: reads expressions. None: nobody does."""
+    """The endpoints of a process. vlm: refers and describes; with `actions` it also tells what everybody does. llm:
+    reads expressions. None: nobody does."""
 
     vlm: Chat | None = None
     llm: Chat | None = None
+    actions: bool = False
 
     def used(self) -> list[EngineUsed]:
         """As `feed.started` tells them."""
-        roles = (("refer", self.vlm), ("read", self.llm))
+        roles = (("refer", self.vlm), ("transcribe", self.vlm if self.actions else None), ("read", self.llm))
         return [EngineUsed(c.endpoint.model, role, _address(c.endpoint.base_url), "") for role, c in roles if c]
 
 
@@ -74,6 +78,7 @@ class AskState(msgspec.Struct):
 
     referred_us: int = -1
     described_us: int = -1
+    acted_us: int = -1
     described: dict[int, Described] = msgspec.field(default_factory=dict)
     """By entity; those that are forgotten leave."""
     vlm: Trouble = msgspec.field(default_factory=Trouble)
@@ -84,9 +89,9 @@ class Keyframes:
     """The frames of a chunk in which most is to be seen, 4 at most, in their order; they are in no state."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[U8, dict[int, F32]]] = []
+        self._kept: list[tuple[U8, dict[int, F32], int]] = []
 
-    def offer(self, rgb: U8, boxes: dict[int, F32]) -> None:
+    def offer(self, rgb: U8, boxes: dict[int, F32], pts_us: int) -> None:
         """Keep a copy of a frame [H, W, 3] with its entities' boxes [4] xyxy pixels, if it shows more than others."""
         if len(self._kept) == MAX_FRAMES:
             poorest = min(self._kept, key=lambda kept: len(kept[1]))
@@ -94,37 +99,46 @@ class Keyframes:
                 return
             self._kept = [kept for kept in self._kept if kept is not poorest]
         if boxes:
-            self._kept.append((rgb.copy(), boxes))
+            self._kept.append((rgb.copy(), boxes, pts_us))
 
     def clear(self) -> None:
         self._kept = []
 
     def entities(self) -> set[int]:
-        return {i for _, boxes in self._kept for i in boxes}
+        return {i for _, boxes, _ in self._kept for i in boxes}
+
+    def span(self, entity: int) -> tuple[int, int]:
+        """Times of the first and the last frame that shows it."""
+        times = [at_us for _, boxes, at_us in self._kept if entity in boxes]
+        return min(times), max(times)
 
     def of(self, entities: set[int]) -> tuple[list[U8], list[dict[int, F32]]]:
         """The frames that show some of these, with their boxes only."""
-        some = [(rgb, {i: b for i, b in boxes.items() if i in entities}) for rgb, boxes in self._kept]
+        some = [(rgb, {i: b for i, b in boxes.items() if i in entities}) for rgb, boxes, _ in self._kept]
         return [rgb for rgb, boxes in some if boxes], [boxes for _, boxes in some if boxes]
 
 
 class Asker:
     """Asks the models; `step` at the end of each chunk, `read` for each new query."""
 
-    def __init__(self, vlm: Asks | None, llm: Asks | None) -> None:
+    def __init__(self, vlm: Asks | None, llm: Asks | None, *, actions: bool = False) -> None:
         self.looks = vlm is not None
-        self._vlm, self._llm = vlm, llm
+        self._vlm, self._llm, self._actions = vlm, llm, actions
 
     def step(
-        self, state: AskState, queries: ReferState, known: Mapping[int, Entity], shown: Keyframes, at_us: int
-    ) -> list[Body]:
-        """What the model that looks says of entities and of what queries mean. known: all that live or are dormant."""
+        self, state: AskState, queries: ReferState, known: Mapping[int, Entity], shown: Keyframes, at_us: int,
+        segment: int = 0,
+    ) -> list[Body]:  # fmt: skip
+        """What the model that looks says of entities and of what queries mean. known: all that live or are dormant.
+        segment: the one that goes on at the chunk's end."""
         state.described = {i: d for i, d in state.described.items() if i in known}
         events: list[Body] = []
         # the second is not asked where the first has failed
         for ask in (self._refer, self._describe):
             if self._vlm is not None and not _rests(state.vlm, at_us):
                 events += ask(self._vlm, state, queries, known, shown, at_us)
+        if self._vlm is not None and self._actions and not _rests(state.vlm, at_us):
+            events += self._transcribe(self._vlm, state, known, shown, at_us, segment)
         return events
 
     def read(self, state: AskState, text: str, at_us: int) -> tuple[Expression | None, list[Body]]:
@@ -204,6 +218,26 @@ class Asker:
                     )
                 )  # fmt: skip
         return events
+
+    def _transcribe(
+        self, vlm: Asks, state: AskState, known: Mapping[int, Entity], shown: Keyframes, at_us: int, segment: int
+    ) -> list[Body]:
+        """Actions of the chunk's keyframes: of nobody who is told to do nothing, or shown in one frame only."""
+        seen = sorted(i for i in shown.entities() & known.keys() if known[i].traits.sights >= LOOKS)[:MAX_ENTITIES]
+        spans = {i: shown.span(i) for i in seen}
+        if _lately(state.acted_us, at_us, ACTIONS_US) or not any(a < b for a, b in spans.values()):
+            return []
+        state.acted_us = at_us
+        try:
+            found = transcribe_vlm.ask(vlm, *shown.of(set(seen)))
+        except ChatError as e:
+            return _failed(state.vlm, at_us, "transcribe", "vlm", str(e))
+        state.vlm = Trouble()
+        return [
+            Action(entity=i, segment=segment, start_us=spans[i][0], end_us=spans[i][1], text=text, source=BY)
+            for i, text in found.items()
+            if text is not None and spans[i][0] < spans[i][1]
+        ]
 
 
 def is_described(state: AskState, entity: int) -> bool:

@@ -31,6 +31,8 @@ def model_options(command: F) -> F:
                   help="A vision language model behind an OpenAI-compatible address, up to /v1: asked whom queries "
                   "mean and what to call entities. Frames are sent there. Key: $STREFER_VLM_KEY.")  # fmt: skip
     @click.option("--vlm-model", metavar="NAME", help="The model's name at --vlm.")
+    @click.option("--vlm-actions", is_flag=True,
+                  help="Ask --vlm also what everybody does, every 4 s; answers are action events.")  # fmt: skip
     @click.option("--llm", "llm_url", metavar="URL",
                   help="The same for a language model that reads queries. Key: $STREFER_LLM_KEY.")  # fmt: skip
     @click.option("--llm-model", metavar="NAME", help="The model's name at --llm.")
@@ -41,17 +43,19 @@ def model_options(command: F) -> F:
     @functools.wraps(command)
     def with_models(
         *args: object, vlm_url: str | None, vlm_model: str | None, llm_url: str | None, llm_model: str | None,
-        questions: int, deadline_s: float, **kwargs: object,
+        questions: int, deadline_s: float, vlm_actions: bool, **kwargs: object,
     ) -> object:  # fmt: skip
-        models = models_of((vlm_url, vlm_model), (llm_url, llm_model), questions=questions, deadline_s=deadline_s)
+        vlm, llm = (vlm_url, vlm_model), (llm_url, llm_model)
+        models = models_of(vlm, llm, questions=questions, deadline_s=deadline_s, actions=vlm_actions)
         return command(*args, models=models, **kwargs)
 
     return with_models  # type: ignore[return-value]
 
 
 def models_of(
-    vlm: tuple[str | None, str | None], llm: tuple[str | None, str | None], *, questions: int, deadline_s: float
-) -> Models:
+    vlm: tuple[str | None, str | None], llm: tuple[str | None, str | None], *, questions: int, deadline_s: float,
+    actions: bool = False,
+) -> Models:  # fmt: skip
     """The models that these options name, each as (address, model), with one budget. Raises UserError where one of the
     two is missing, or the package that asks is."""
     from engines.chat import Budget
@@ -59,8 +63,10 @@ def models_of(
 
     if not math.isfinite(deadline_s):
         raise UserError(f"--vlm-deadline is {deadline_s:g}, wanted seconds: a feed waits that long")
+    if actions and vlm[0] is None:
+        raise UserError("--vlm-actions wants --vlm: the address of the model that is asked")
     budget = Budget(questions, tokens=sys.maxsize)
-    return Models(_chat("VLM", *vlm, budget, deadline_s), _chat("LLM", *llm, budget, deadline_s))
+    return Models(_chat("VLM", *vlm, budget, deadline_s), _chat("LLM", *llm, budget, deadline_s), actions)
 
 
 def _chat(

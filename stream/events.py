@@ -28,7 +28,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class EngineUsed(msgspec.Struct, frozen=True):
     name: str
     role: str
-    """What it does: detect, pose, segment, reidentify, refer; of endpoints refer (and describe), read."""
+    """What it does: detect, pose, segment, reidentify, refer; of endpoints refer (and describe), transcribe, read."""
     backend: str
     """What ran it: onnxruntime/CPU, litert, ...; of an endpoint its address."""
     sha256: str
@@ -239,9 +239,11 @@ class Action(Body, frozen=True, kw_only=True):
     start_us: int
     end_us: int
     text: str
-    """In the third person: `moves to the left`, `jumps`."""
+    """In the third person: `moves to the left`, `raises the left arm`, `approaches the brown dog`."""
     source: str
     """What said so: `measured`, or `vlm` (which then has the last word)."""
+    other: int | None = None
+    """Whom the text names, by the expression of then; null where it names nobody."""
 
 
 class ChunkDone(Body, frozen=True, kw_only=True):
@@ -263,7 +265,7 @@ class Error(Body, frozen=True, kw_only=True):
     endpoint did not answer: what was measured stands."""
 
     stage: str
-    """Where it failed: header, decode or query; of an endpoint refer, recognise or read."""
+    """Where it failed: header, decode or query; of an endpoint refer, recognise, transcribe or read."""
     code: str
     """malformed, corrupt_chunk or oversized; vlm or llm for an endpoint."""
     message: str

@@ -84,7 +84,7 @@ class Pipeline:
         outliner = Outliner(networks.pose, networks.segment)
         self._masklets = Masklets(outliner, networks.reid, Reidentifier(), self._o.follow)
         self._transcribe = Transcriber()
-        self._asker = Asker(self._models.vlm, self._models.llm)
+        self._asker = Asker(self._models.vlm, self._models.llm, actions=self._models.actions)
 
     def start(self, header: ChunkHeader) -> FeedStarted:
         """The event that opens a feed: what it is and what follows it."""
@@ -127,7 +127,7 @@ class Pipeline:
         if self._asker.looks:
             with watch("ask"):
                 known = {e.id: e for e in (*state.follow.entities, *state.follow.gallery.dormant)}
-                events += self._asker.step(state.ask, state.refer, known, shown, state.last_us)
+                events += self._asker.step(state.ask, state.refer, known, shown, state.last_us, state.scan.clip.segment)
         events += self._send(state, header.start_us)
         events.append(
             ChunkDone(
@@ -191,10 +191,10 @@ class Pipeline:
                 if isinstance(body, EntityAppeared | EntityReentered):
                     self._look_back(state, names.get(body.entity, body.entity), body.at_us, full, scan.scale)
         if self._asker.looks:
-            if any(isinstance(body, EntitySplit) for body in changes):
-                shown.clear()  # boxes so far may be those of others
+            if scan.cut or any(isinstance(body, EntitySplit) for body in changes):
+                shown.clear()  # another shot; or boxes so far may be those of others
             if scan.found is not None:
-                shown.offer(scan.rgb, _boxes(state.follow.entities))
+                shown.offer(scan.rgb, _boxes(state.follow.entities), scan.pts_us)
         with watch("describe"):
             return scan.events + self._tell(state, changes, view, scan)
 
@@ -231,8 +231,10 @@ class Pipeline:
             if looked:
                 marks = next((s.landmarks for s in reversed(e.sights) if s.pts_us == view.pts_us), None)
                 traits.observe(e.traits, e, view.rgb, marks)
-                events += self._transcribe.step(state.transcribe, e, view.pts_us, scan.segment)
         if looked:
+            hidden = [e for e in state.follow.entities if e.state == "hidden"]
+            acting = sorted([*live, *hidden], key=lambda e: e.id)
+            events += self._transcribe.step(state.transcribe, acting, view.rgb.shape[:2], view.pts_us, scan.segment)
             everyone = {e.id: (e.category, e.traits) for e in live}
             company.notice(everyone)
             for e in live:
@@ -248,7 +250,7 @@ class Pipeline:
         """What of an entity's story ends with it, or was another's."""
         match body:
             case EntityExited():
-                return self._transcribe.close(state.transcribe, body.entity)
+                return self._transcribe.close(state.transcribe, body.entity, body)
             case EntityMerged():
                 refer.rename(state.refer, body.merged, body.entity)
                 ask.rename(state.ask, body.merged, body.entity)
@@ -293,7 +295,7 @@ class Pipeline:
         gone = self._masklets.leave_all(state.follow, "lost", state.scale)
         # Who is in sight when the feed ends has not left it.
         events = [] if reason == "end" else gone
-        for entity in sorted(state.transcribe.open):
+        for entity in sorted(state.transcribe.stories):
             events += self._transcribe.close(state.transcribe, entity)
         state.scan = copy.deepcopy(state.scan)
         events += self._scanner.close(state.scan, at_us, "end" if reason == "end" else "gap")

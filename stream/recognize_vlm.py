@@ -81,12 +81,13 @@ def mark(rgb: U8, boxes: Mapping[int, F32]) -> U8:
 
 def _description(thing: Called) -> Description | None:
     """As recognize.py gives it; None where it says nothing. Long answers are cut."""
-    noun, expression = _line(thing.noun, 40).lower(), _line(thing.expression, 160)
+    noun, expression = line(thing.noun, 40).lower(), line(thing.expression, 160)
     if not noun or not expression:
         return None
-    return Description(expression, noun, tuple(a for a in (_line(a, 40) for a in thing.attributes[:8]) if a))
+    return Description(expression, noun, tuple(a for a in (line(a, 40) for a in thing.attributes[:8]) if a))
 
 
-def _line(text: str, longest: int) -> str:
+def line(text: str, longest: int) -> str:
+    """A model's words in one line, without what no event should hold; cut where they are long."""
     words = " ".join(text[: 10 * longest].split())
     return "".join(c for c in words if c.isprintable())[:longest].strip(" .")

@@ -1,122 +1,152 @@
-"""Video transcriber: the action timeline, measured from boxes and landmarks.
+"""Video transcriber: the action timeline. What each entity does, measured from masks, boxes and landmarks.
 
-Per entity one open action at a time (stays, moves left, jumps, …) with hysteresis: another must hold for a while
-before the first is closed, and an action shorter than `shortest_us` is not told. Speeds are in body heights a second.
+At every look of the detector `step` reads, of everyone in sight, the way it moves (`movement`), what the body does
+(`gesture`), what it does to others (`relation`) and where it comes in; `timeline` makes actions of the readings.
+Absence needs no action: exits and re-entries tell it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
-import numpy as np
 
-from stream.entity import Entity, Sight
-from stream.events import Action, Body
+from stream import gesture, movement, relation, timeline
+from stream.body import body_of
+from stream.entity import Entity
+from stream.events import Action, Body, EntityExited
+from stream.relation import Actor, Passing
+from stream.timeline import Open, Reading, Span
 
-WINDOW_US = 600_000
-_KEEP_US = 1_600_000
+KEEP_US = 1_600_000
+"""How long the sights of an entity are kept."""
 SOURCE = "measured"
+_SHRINKS = 0.05
+"""Share of a body's usual size that is forgotten each second: it may walk away, or bend for some seconds."""
+_BORDER = 0.01
+"""Share of the frame within which a box is at its border."""
+_COMES_US, _THERE_US = 3_000_000, 700_000
+"""Who is at the border for longer does not come in; who is there so soon after a segment's start was there before."""
 
 
-class Open(msgspec.Struct):
-    """The action an entity is at. `rival` is what it seems to do instead, since `rival_us`."""
+class Story(msgspec.Struct):
+    """One entity since it came into sight. open: its open words by channel. torso: usual, in pixels; 0 unknown.
+    side: where it is at the frame's border, since `side_us`; comes: it has not been clear of it yet."""
 
-    text: str
-    start_us: int
-    last_us: int
-    segment: int
-    rival: str = ""
-    rival_us: int = 0
+    open: dict[str, Open] = msgspec.field(default_factory=dict)
+    torso: float = 0.0
+    seen_us: int = -1
+    side: str = ""
+    side_us: int = -1
+    comes: bool = False
 
 
 class TranscribeState(msgspec.Struct):
-    open: dict[int, Open] = msgspec.field(default_factory=dict)
+    stories: dict[int, Story] = msgspec.field(default_factory=dict)
+    passing: dict[str, Passing] = msgspec.field(default_factory=dict)
+    segment: int = 0
+    segment_us: int = -1
 
 
 class Transcriber:
-    """`step` on every look closes what has ended; `close` ends an entity's timeline (exit, segment end, feed end)."""
+    """`step` at every look tells what is over; `close` ends an entity's story (exit, segment end, feed end)."""
 
-    def __init__(self, *, hold_us: int = 330_000, shortest_us: int = 500_000) -> None:
-        self._hold_us, self._shortest_us = hold_us, shortest_us
-
-    def step(self, state: TranscribeState, e: Entity, pts_us: int, segment: int) -> list[Body]:
-        """One look at a visible entity whose `sights` are up to date."""
-        e.sights = [s for s in e.sights if pts_us - s.pts_us <= _KEEP_US]
-        text = action_of(e.category, [s for s in e.sights if pts_us - s.pts_us <= _KEEP_US])
-        if not text:
-            return []
-        now = state.open.get(e.id)
-        if now is None or now.segment != segment:
-            events = self.close(state, e.id) if now is not None else []
-            state.open[e.id] = Open(text, pts_us, pts_us, segment)
-            return events
-        if text == now.text:
-            now.last_us, now.rival = pts_us, ""
-            return []
-        if text != now.rival:
-            now.rival, now.rival_us = text, pts_us
-            return []
-        if pts_us - now.rival_us < self._hold_us:
-            return []
-        started = now.rival_us
-        now.last_us = started
-        events = self.close(state, e.id)
-        state.open[e.id] = Open(text, started, pts_us, segment)
+    def step(
+        self, state: TranscribeState, everyone: Sequence[Entity], size: tuple[int, int], pts_us: int, segment: int
+    ) -> list[Body]:
+        """One look. everyone: who is visible or hidden, `sights` up to date. size: (H, W) of the working frame."""
+        if segment != state.segment:
+            state.segment, state.segment_us, state.passing = segment, pts_us, {}
+        actors = [self._actor(state, e, pts_us) for e in everyone]
+        events: list[Body] = []
+        for me in actors:
+            story = state.stories[me.entity.id]
+            readings: list[Reading] = []
+            if me.entity.state == "visible":
+                readings = _own(me, story, size, pts_us)
+                events += _told(me.entity.id, _border(state, story, me, size, pts_us, segment))
+            readings += relation.readings(me, [a for a in actors if a is not me])
+            events += _told(me.entity.id, timeline.read(story.open, readings, pts_us, segment))
+        for who, span in relation.passing(state.passing, actors, pts_us, segment):
+            events += _told(who, [span])
         return events
 
-    def close(self, state: TranscribeState, entity: int) -> list[Body]:
-        """End the open action of an entity; too short a one is dropped."""
-        now = state.open.pop(entity, None)
-        if now is None or now.last_us - now.start_us < self._shortest_us:
+    def close(self, state: TranscribeState, entity: int, left: EntityExited | None = None) -> list[Body]:
+        """End an entity's story. left: how it went out of sight, where it did."""
+        story = state.stories.pop(entity, None)
+        if story is None:
             return []
-        return [
-            Action(
-                entity=entity, segment=now.segment, start_us=now.start_us, end_us=now.last_us, text=now.text,
-                source=SOURCE,
-            )
-        ]  # fmt: skip
+        spans = [span for channel in list(story.open) for span in timeline.close(story.open, channel)]
+        if left is not None and left.reason == "edge" and story.side and not story.comes:
+            start_us = max(story.side_us, left.at_us - _COMES_US)
+            if start_us < left.at_us:
+                spans.append(Span(f"goes out {_TO[story.side]}", start_us, left.at_us, state.segment))
+        return _told(entity, spans)
+
+    def _actor(self, state: TranscribeState, e: Entity, pts_us: int) -> Actor:
+        e.sights = [s for s in e.sights if pts_us - s.pts_us <= KEEP_US]
+        story = state.stories.setdefault(e.id, Story())
+        if e.state != "visible" or not e.sights:
+            return Actor(e, None, None)
+        body = body_of(e.sights) if e.category == "person" else None
+        if body is not None:
+            passed_s = 0.0 if story.seen_us < 0 else (pts_us - story.seen_us) / 1e6
+            story.torso = max(body.torso, story.torso * (1 - _SHRINKS) ** passed_s)
+            story.seen_us = pts_us
+        return Actor(e, movement.measure(e.category, e.sights), body, _rides(e))
 
 
-def action_of(category: str, sights: list[Sight]) -> str:
-    """What the last sights show, in words; empty where they span too little time to tell."""
-    if len(sights) < 4 or sights[-1].pts_us - sights[0].pts_us < WINDOW_US // 2:
-        return ""
-    recent = [s for s in sights if sights[-1].pts_us - s.pts_us <= WINDOW_US]
-    if len(recent) < 3:
-        return ""
-    seconds = (recent[-1].pts_us - recent[0].pts_us) / 1e6
-    high = float(np.median([s.h for s in recent]))
-    cx = sum(s.camera_x for s in recent[1:])
-    cy = sum(s.camera_y for s in recent[1:])
-    dx = (recent[-1].x - recent[0].x - cx) / high / seconds
-    dy = (recent[-1].y - recent[0].y - cy) / high / seconds
-    growth = (recent[-1].h / max(1.0, recent[0].h) - 1) / seconds
-    if category == "person" and _jumps(sights):
-        return "jumps"
-    if abs(dx) < 0.25 and abs(dy) < 0.25:
-        if abs(growth) > 0.35:
-            return "comes nearer" if growth > 0 else "goes away from the camera"
-        return "stays in place"
-    if abs(dx) >= 0.7 * abs(dy):
-        verb = "runs" if category == "person" and abs(dx) > 1.4 else "moves"
-        return f"{verb} to the {'right' if dx > 0 else 'left'}"
-    return "moves up" if dy < 0 else "moves down"
+_RIDES = 0.3
+"""In what share of the last looks somebody was on a thing, of who rides it."""
+_FROM = {"left": "from the left", "right": "from the right", "top": "from above"}
+_TO = {"left": "to the left", "right": "to the right", "top": "upward"}
 
 
-def _jumps(sights: list[Sight]) -> bool:
-    """The whole body, hips and ankles together, goes up and down again by a tenth of its height within 1.6 s."""
-    bodies = [s for s in sights if s.landmarks is not None]
-    if len(bodies) < 8:
-        return False
-    points = np.array([s.landmarks for s in bodies])
-    high = float(np.median([s.h for s in bodies]))
-    camera = np.cumsum([s.camera_y for s in bodies])
-    hips = (points[:, [23, 24], 1].mean(axis=1) - camera) / high
-    ankles = (points[:, [27, 28], 1].max(axis=1) - camera) / high
-    swing = min(float(np.ptp(hips)), float(np.ptp(ankles)))
-    turns = np.diff(np.sign(np.diff(_smooth(hips))))
-    together = float(np.corrcoef(hips, ankles)[0, 1]) if np.ptp(ankles) > 1e-6 and np.ptp(hips) > 1e-6 else 0.0
-    return swing > 0.1 and together > 0.5 and int(np.count_nonzero(turns)) >= 2
+def _rides(e: Entity) -> str:
+    on = [(share, phrase) for phrase, share in e.traits.company.items() if phrase.startswith("on the ")]
+    return max(on)[1].removeprefix("on the ") if on and max(on)[0] >= _RIDES else ""
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
-    return np.convolve(values, np.ones(3) / 3, mode="valid")
+def _own(me: Actor, story: Story, size: tuple[int, int], pts_us: int) -> list[Reading]:
+    """What an entity does by itself."""
+    out: list[Reading] = []
+    person = me.entity.category == "person"
+    if me.body is not None:
+        legs = me.entity.box[3] < size[0] * (1 - _BORDER)
+        out += gesture.readings(me.body, pts_us, usual=story.torso, legs=legs, riding=bool(me.riding))
+    jump = story.open.get("jump")
+    if me.motion is None or any(r.channel == "jump" for r in out) or (jump and pts_us - jump.last_us < 1_000_000):
+        return out
+    way = movement.way(
+        me.motion, person=person, pace=gesture.pace(me.body) if me.body is not None else 0.0, riding=me.riding,
+        standing=any(r.key == "standing" for r in out),
+    )  # fmt: skip
+    return out if way is None else [*out, way]
+
+
+def _border(
+    state: TranscribeState, story: Story, me: Actor, size: tuple[int, int], pts_us: int, segment: int
+) -> list[Span]:
+    """Keep track of where an entity is at the frame's border, and tell when it has come in."""
+    x0, y0, x1, _ = (float(v) for v in me.entity.box)
+    near = _BORDER * size[1]
+    side = "left" if x0 <= near else "right" if x1 >= size[1] - near else "top" if y0 <= near else ""
+    fresh = story.side_us < 0
+    if side == story.side and not fresh:
+        return []
+    came, since_us = (story.side, story.side_us) if story.comes else ("", -1)
+    story.comes = fresh and bool(side) and pts_us - state.segment_us > _THERE_US
+    story.side, story.side_us = side, me.entity.sights[0].pts_us if story.comes else pts_us
+    if came and not side and pts_us - since_us <= _COMES_US:
+        return [Span(f"comes in {_FROM[came]}", since_us, pts_us, segment)]
+    return []
+
+
+def _told(entity: int, spans: Iterable[Span]) -> list[Body]:
+    return [
+        Action(
+            entity=entity, segment=s.segment, start_us=s.start_us, end_us=s.end_us, text=s.text, source=SOURCE,
+            other=s.other,
+        )
+        for s in spans
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ import pytest
 
 from engines.catalogue import find
 from engines.store import environment_store
-from stream.events import Event, FeedStarted, SegmentOpened
+from stream.events import Action, Event, FeedStarted, SegmentOpened
 from stream.story import EntityStory, Story, read
 from tests.media import samples
 from tests.running import follow, masks_of
@@ -134,3 +134,47 @@ def _started(events: tuple[Event, ...]) -> FeedStarted:
 def _height(events: tuple[Event, ...], entity: int) -> float:
     boxes = [f[entity].bbox for f in masks_of(events).values() if entity in f]
     return float(np.median([b[3] - b[1] for b in boxes]))
+
+
+def actions(events: tuple[Event, ...], entity: int) -> list[Action]:
+    return [e.body for e in events if isinstance(e.body, Action) and e.body.entity == entity]
+
+
+def test_the_children_of_the_bedroom_jump() -> None:
+    """By eye: the girl jumps from the first second to the last, the boy from 5.1 s on, after he has crawled."""
+    events, story = clip(samples() / "bedroom.mp4")
+    girl, boy = sorted(story.entities, key=lambda i: -story.entities[i].frames)
+    hers = [a for a in actions(events, girl) if a.text == "jumps"]
+    assert sum(a.end_us - a.start_us for a in hers) > 5 * SECOND_US
+    (his,) = (a for a in actions(events, boy) if a.text == "jumps")
+    assert 4.8 * SECOND_US < his.start_us < 5.6 * SECOND_US
+    assert his.end_us > 6 * SECOND_US
+    assert not [a for a in actions(events, girl) if a.text.startswith(("walks", "moves", "stands", "stays"))]
+
+
+def test_the_juggler_raises_his_legs_and_stays_where_he_is() -> None:
+    """By eye: the left leg at 2.5, 3.8 and 7.2 s, the right one at 4.5 s and, high, at 8.6 to 9.1 s."""
+    events, _ = clip(samples() / "05_default_juggle.mp4")
+    man = next(e.body.entity for e in events if isinstance(e.body, Action) and e.body.text == "stands still")
+    raised = {s: [a for a in actions(events, man) if a.text == f"raises the {s} leg"] for s in ("left", "right")}
+    last = raised["right"][-1]
+    assert 8.3 * SECOND_US < last.start_us < 8.9 * SECOND_US
+    assert 8.9 * SECOND_US < last.end_us < 9.4 * SECOND_US
+    assert any(7.0 * SECOND_US < a.start_us < 7.4 * SECOND_US for a in raised["left"])
+    assert not [a for a in actions(events, man) if a.text.startswith(("walks", "runs", "jumps", "sits"))]
+
+
+def test_the_woman_bends_to_the_dog_that_went_and_came_back() -> None:
+    """By eye: the dog runs out to the right at 2.2 s and in again at 3.8 s; she bends down to it at 5 s and 9 s."""
+    events, story = clip(samples() / "01_dog.mp4")
+    kinds = {i: e.category for i, e in story.entities.items()}
+    woman, dog = (next(i for i, c in kinds.items() if c == kind) for kind in ("person", "dog"))
+    bends = [a for a in actions(events, woman) if a.text == "bends over"]
+    assert [round(a.start_us / SECOND_US) for a in bends] == [5, 9]
+    hands = [a for a in actions(events, woman) if a.other == dog]
+    assert {a.text.split()[0] for a in hands} <= {"reaches", "touches", "approaches"}
+    assert any(a.start_us < 5.3 * SECOND_US < a.end_us for a in hands)
+    assert any(a.start_us < 9.2 * SECOND_US < a.end_us for a in hands)
+    own = [a.text for a in actions(events, dog)]
+    assert "goes out to the right" in own
+    assert "comes in from the right" in own

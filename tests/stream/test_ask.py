@@ -60,7 +60,7 @@ def step(asker: Asker, state: FeedState, at_s: float) -> list[Body]:
     """The end of a chunk in which everybody was seen; the frame differs from chunk to chunk."""
     shown, known = Keyframes(), {e.id: e for e in state.follow.entities}
     frame = FRAME + np.uint8(at_s % 100)
-    shown.offer(frame, {i: np.array([10 * i, 5, 10 * i + 8, 60], np.float32) for i in known})
+    shown.offer(frame, {i: np.array([10 * i, 5, 10 * i + 8, 60], np.float32) for i in known}, round(at_s * S))
     return asker.step(state.ask, state.refer, known, shown, round(at_s * S))
 
 
@@ -197,7 +197,7 @@ def test_a_reading_stays_with_its_query() -> None:
 def test_the_frames_that_show_most_are_kept() -> None:
     shown, box = Keyframes(), np.zeros(4, np.float32)
     for n, count in enumerate((1, 0, 2, 1, 3, 2, 1)):
-        shown.offer(np.full((4, 4, 3), n, np.uint8), dict.fromkeys(range(count), box))
+        shown.offer(np.full((4, 4, 3), n, np.uint8), dict.fromkeys(range(count), box), n)
     frames, boxes = shown.of({0, 1, 2})
     assert [int(f[0, 0, 0]) for f in frames] == [2, 3, 4, 5]
     assert [len(b) for b in boxes] == [2, 1, 3, 2]
