@@ -50,6 +50,8 @@ class Act:
     start_us: int
     end_us: int
     id: str
+    other: int | None = None
+    """Whom the text names."""
 
 
 @dataclass(slots=True)
@@ -120,7 +122,7 @@ def clip_of(window: Window) -> Clip:
                 t = track(body.entity)
                 t.expression, t.described, t.attributes = body.expression, event.id, frozenset(body.attributes)
             case Action() if body.start_us < end and body.end_us > start:
-                act = Act(body.text, max(start, body.start_us), min(end, body.end_us), event.id)
+                act = Act(body.text, max(start, body.start_us), min(end, body.end_us), event.id, body.other)
                 track(body.entity).acts.append(act)
             case Masklet() | MaskletRevised():
                 frames = found.setdefault(body.entity, {})

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from instruct.clip import Clip, Track
+from instruct.clip import Act, Clip, Track
 from instruct.pair import REGION, Claim, Form, Group, Name, Pair, Region, Spans, Unit
 from instruct.say import Times, upper
 
@@ -60,12 +60,22 @@ class Composer:
         for t in self.tracks:
             if t.ambiguous:
                 rejected[t.ambiguous] += 1
+        self._by_id = {t.entity: t for t in clip.tracks}
+        self._whom = {a.text: a.other for t in clip.tracks for a in t.acts if a.other is not None}
 
     def _worth(self, t: Track) -> bool:
         if t.seen_us < self.gates.least_seen_us:
             self._rejected["entity seen too briefly"] += 1
             return False
         return True
+
+    def acts(self, t: Track) -> list[Act]:
+        """An entity's actions that can be put into words: whom they name is called so here, and nobody else is."""
+        return [a for a in t.acts if a.other is None or self._names(a)]
+
+    def _names(self, act: Act) -> bool:
+        whom = self._by_id.get(act.other or 0)
+        return whom is not None and not whom.ambiguous and act.text.endswith(f" {whom.expression}")
 
     def times(self) -> Times:
         return Times(self.clip.window.start_us, self.rng)
@@ -165,6 +175,8 @@ class Composer:
         w = self.clip.window
         regions = [r.region for r in refs if r.region is not None]
         by_name = [r.track for r in refs if r.region is None] + list(spoken)
+        acted = [self._whom[c.text] for c in claims if c.kind in ("does", "acts", "part") and c.text in self._whom]
+        by_name += [self._by_id[i] for i in acted if i is not None]
         names = {t.entity: Name(t.entity, t.expression) for t in by_name}
         masked = REGION in question
         group: Group = ("mask+time" if timed else "mask") if masked else "time" if timed else "plain"

@@ -114,6 +114,41 @@ def _stretches(pts: list[int]) -> list[Span]:
     return [*out, (start, last)]
 
 
+_OPPOSITE = {"left": "right", "up": "down", "toward": "away"}
+_POSTURES = {"sits": "sits", "crouches": "crouches", "lies": "lies", "jumps": "jumps"}
+
+
+def way_of(text: str) -> str:
+    """Where an action goes: left, right, up, down, toward, away, or still; empty where it is about something else."""
+    verb, *rest = [w for w in text.split() if w not in ("slowly", "fast")]
+    if text in ("stays in place", "stands still"):
+        return "still"
+    if verb not in ("moves", "walks", "runs", "rides") or not rest:
+        return ""
+    if rest[0] == "to" and rest[1] == "the" and len(rest) == 3:
+        return rest[2] if rest[2] in ("left", "right") else ""
+    if rest in (["toward", "the", "camera"], ["away", "from", "the", "camera"], ["up"], ["down"]):
+        return rest[0]
+    return ""
+
+
+def excludes(one: str, two: str) -> bool:
+    """Whether an action that goes on means that another does not."""
+    a, b = way_of(one), way_of(two)
+    if a and b and a != b and ("still" in (a, b) or _OPPOSITE.get(a) == b or _OPPOSITE.get(b) == a):
+        return True
+    verbs = one.split()[0], two.split()[0]
+    if one.startswith("faces ") and two.startswith("faces "):
+        return one != two
+    if set(verbs) == {"walks", "runs"} and a and b:
+        return True
+    stances = [
+        _POSTURES.get(t, "") or ("upright" if t == "stands still" or (v in ("walks", "runs") and w) else "")
+        for t, v, w in zip((one, two), verbs, (a, b), strict=True)
+    ]
+    return bool(stances[0] and stances[1]) and stances[0] != stances[1]
+
+
 def truth(f: Facts, c: Claim) -> bool | None:
     """What the events say of a claim, whatever it holds: true, false, or None where they do not decide."""
     span = (c.start_us, c.end_us)
@@ -127,8 +162,13 @@ def truth(f: Facts, c: Claim) -> bool | None:
             own = [(s, e) for s, e, text in f.acts.get(c.entity, []) if text == c.text]
             if any(s <= span[0] and span[1] <= e for s, e in own):
                 return True
-            return None if any(s < span[1] and span[0] < e for s, e in own) else False
+            if any(s < span[1] and span[0] < e for s, e in own):
+                return None
+            against = (s <= span[0] and span[1] <= e and excludes(t, c.text) for s, e, t in f.acts.get(c.entity, []))
+            return False if any(against) or f.in_sight(c.entity, span) is False else None
         case "acts":
+            if any(t != c.text and way_of(t) and way_of(t) == way_of(c.text) for _, _, t in f.acts.get(c.entity, [])):
+                return None  # it may be the same in other words
             return sorted((s, e) for s, e, t in f.acts.get(c.entity, []) if t == c.text) == sorted(c.spans)
         case "part":
             third = (f.end - f.start) / 3

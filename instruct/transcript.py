@@ -67,4 +67,4 @@ def _sentence(name: str, present: list[tuple[int, int]], actions: list[tuple[int
     if not said:
         said = [f"is in sight from {clock(present[0][0])} to {clock(present[-1][1])}"]
     away = [f"out of sight from {clock(a[1])} to {clock(b[0])}" for a, b in pairwise(present)]
-    return f"{name[0].upper()}{name[1:]} {', then '.join(said)}{'; ' if away else ''}{', '.join(away)}."
+    return f"{name[0].upper()}{name[1:]} {', '.join(said)}{'; ' if away else ''}{', '.join(away)}."

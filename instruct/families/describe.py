@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from instruct.compose import Composer
+from instruct.contrast import telling
 from instruct.pair import Claim, Unit
-from instruct.say import upper
+from instruct.say import listed, upper
 
 FAMILY = "describe"
 _OPEN = (
@@ -17,13 +18,14 @@ _OPEN = (
 
 def pairs(c: Composer) -> Iterator[Unit]:
     for t in c.tracks:
-        if len(t.spans) > 4 or not 1 <= len(t.acts) <= 6:
+        acts = telling(c.acts(t), 6)
+        if len(t.spans) > 4 or not acts:
             continue
         stays = Claim(kind="stays", entity=t.entity, spans=list(t.spans))
-        does = [Claim(kind="does", entity=t.entity, text=a.text, start_us=a.start_us, end_us=a.end_us) for a in t.acts]
+        does = [Claim(kind="does", entity=t.entity, text=a.text, start_us=a.start_us, end_us=a.end_us) for a in acts]
         for ref in c.refs(t):
             times = c.times()
-            told = ", then ".join(f"{a.text} {times.span((a.start_us, a.end_us))}" for a in t.acts)
+            told = listed([f"{a.text} {times.span((a.start_us, a.end_us))}" for a in acts])
             answer = f"{ref.said_first} is in sight {times.spans(t.spans)}. {upper(ref.it)} {told}."
             question = c.rng.choice(_OPEN).format(who=ref.asked)
             yield (c.pair(FAMILY, "open", question, answer, [stays, *does], [ref], timed=False),)

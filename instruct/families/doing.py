@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from instruct.clip import Act, Track
 from instruct.compose import Composer, Ref
+from instruct.contrast import clash, telling
 from instruct.pair import Claim, Unit
-from instruct.say import going
+from instruct.say import going, listed
 
 FAMILY = "doing"
 _OPEN = ("What is {who} doing at {t}?", "At {t}, what is {who} doing?", "Describe what {who} is doing at {t}.")
@@ -16,40 +17,43 @@ _RANGE = (
     "How does {who} behave from {a} to {b}?",
 )  # fmt: skip
 _ASK = ("Is {who} {doing} at {t}?", "At {t}, is {who} {doing}?", "Can {who} be seen {doing} at {t}?")
+_MARGIN_US = 500_000
 
 
 def pairs(c: Composer) -> Iterator[Unit]:
-    kinds = sorted({a.text for t in c.clip.tracks for a in t.acts})
+    kinds = sorted({a.text for t in c.clip.tracks for a in c.acts(t)})
     for t in c.tracks:
         for ref in (r for _ in range(3) for r in c.refs(t)):
-            for act in t.acts:
+            for act in c.acts(t):
                 yield from _one(c, ref, act, kinds)
 
 
 def _one(c: Composer, ref: Ref, act: Act, kinds: list[str]) -> Iterator[Unit]:
     t = ref.track
     for at in c.instants([(act.start_us, act.end_us)], 2):
-        if _alone(t, act, at) and t.visible(at - 250_000, at + 250_000):
+        if t.visible(at - 250_000, at + 250_000):
             times = c.times()
-            does = _does(t, act.text, at)
+            acts = telling(_during(c, t, at, at), 2)
+            said = listed([going(a.text) for a in acts])
             question = c.rng.choice(_OPEN).format(who=ref.asked, t=times.exact(at))
             answer = c.rng.choice((
-                f"{ref.said_first} is {going(act.text)} at {times.exact(at)}.",
-                f"At {times.exact(at)}, {ref.said} is {going(act.text)}.",
+                f"{ref.said_first} is {said} at {times.exact(at)}.", f"At {times.exact(at)}, {ref.said} is {said}.",
             ))  # fmt: skip
-            yield (c.pair(FAMILY, "open", question, answer, [does], [ref], timed=True),)
-            wrong = [(going(k), _does(t, k, at, holds=False)) for k in kinds if k != act.text]
+            yield (c.pair(FAMILY, "open", question, answer, [_does(t, a.text, at) for a in acts], [ref], timed=True),)
+            wrong = [(going(k), _does(t, k, at, holds=False)) for k in kinds if clash(k, act.text)]
             question = c.rng.choice(_OPEN[:2]).format(who=ref.asked, t=times.exact(at))
-            yield c.choice(FAMILY, question, (going(act.text), does), wrong, [ref], timed=True)
+            yield c.choice(FAMILY, question, (going(act.text), _does(t, act.text, at)), wrong, [ref], timed=True)
             yield from _twins(c, ref, act, at, kinds)
     inside = c.instants([(act.start_us, act.end_us)], 2, 300_000)
     if len(inside) == 2 and abs(inside[0] - inside[1]) >= 500_000:
         a, b = sorted(inside)
-        if _alone(t, act, a, b) and t.visible(a, b):
+        if t.visible(a, b):
             times = c.times()
             question = c.rng.choice(_RANGE).format(who=ref.asked, a=times.exact(a), b=times.exact(b))
-            claim = Claim(kind="does", entity=t.entity, text=act.text, start_us=a, end_us=b)
-            yield (c.pair(FAMILY, "open", question, f"{ref.said_first} {act.text}.", [claim], [ref], timed=True),)
+            acts = telling(_during(c, t, a, b), 2) or [act]
+            claims = [Claim(kind="does", entity=t.entity, text=o.text, start_us=a, end_us=b) for o in acts]
+            answer = f"{ref.said_first} {listed([o.text for o in acts])}."
+            yield (c.pair(FAMILY, "open", question, answer, claims, [ref], timed=True),)
 
 
 def _twins(c: Composer, ref: Ref, act: Act, at: int, kinds: list[str]) -> Iterator[Unit]:
@@ -84,13 +88,9 @@ Twist = tuple[Ref, str, int, str]
 def _wrong_time(c: Composer, ref: Ref, act: Act) -> list[Twist]:
     t = ref.track
     out: list[Twist] = [(ref, act.text, at, "") for at in c.instants(c.away(t), 1, 0)]
-    for other in t.acts:
-        if other.text != act.text:
-            out += [
-                (ref, act.text, at, other.text)
-                for at in c.instants([(other.start_us, other.end_us)], 1)
-                if _alone(t, other, at)
-            ]
+    for other in c.acts(t):
+        if clash(other.text, act.text):
+            out += [(ref, act.text, at, other.text) for at in c.instants([(other.start_us, other.end_us)], 1)]
     return out
 
 
@@ -100,14 +100,14 @@ def _wrong_actor(c: Composer, ref: Ref, act: Act, at: int) -> list[Twist]:
         if other is ref.track:
             continue
         again = c.masked(other) if ref.region is not None else c.named(other)
-        done = [a for a in other.acts if a.start_us <= at - 500_000 and at + 500_000 <= a.end_us]
-        if again is not None and len(done) == 1 and done[0].text != act.text and _alone(other, done[0], at):
+        done = [a for a in _during(c, other, at, at) if clash(a.text, act.text)]
+        if again is not None and done:
             out.append((again, act.text, at, done[0].text))
     return out
 
 
 def _wrong_action(ref: Ref, act: Act, at: int, kinds: list[str]) -> list[Twist]:
-    return [(ref, k, at, act.text) for k in kinds if k != act.text]
+    return [(ref, k, at, act.text) for k in kinds if clash(k, act.text)]
 
 
 def _question(c: Composer, ref: Ref, text: str, at: str) -> str:
@@ -118,8 +118,6 @@ def _does(t: Track, text: str, at: int, *, holds: bool = True) -> Claim:
     return Claim(kind="does", holds=holds, entity=t.entity, text=text, start_us=at, end_us=at)
 
 
-def _alone(t: Track, act: Act, start: int, end: int | None = None) -> bool:
-    """Whether nothing else is told of the entity around a time."""
-    end = start if end is None else end
-    near = [a for a in t.acts if a is not act and a.start_us < end + 500_000 and start - 500_000 < a.end_us]
-    return not near
+def _during(c: Composer, t: Track, start_us: int, end_us: int) -> list[Act]:
+    """What an entity does all through a time and for a while to both sides."""
+    return [a for a in c.acts(t) if a.start_us <= start_us - _MARGIN_US and end_us + _MARGIN_US <= a.end_us]

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from instruct.clip import Act, Track
 from instruct.compose import Composer
+from instruct.contrast import telling, told_apart
 from instruct.families.order import joint
 from instruct.pair import Claim, Unit
 from instruct.say import going
 
 FAMILY = "meanwhile"
-_IDLE = "stays in place"
+_IDLE = ("stays in place", "stands still", "faces")
 """Nothing anybody would tell a time by."""
 
 
@@ -20,9 +21,9 @@ def pairs(c: Composer) -> Iterator[Unit]:
         for b in c.tracks:
             if a is b:
                 continue
-            for act in a.acts:
+            for act in c.acts(a):
                 once = sum(o.text == act.text for o in a.acts) == 1  # "while it jumps" is one time
-                if once and act.text != _IDLE:
+                if once and not act.text.startswith(_IDLE) and told_apart(act.text, a.acts):
                     yield from _while(c, a, act, b)
 
 
@@ -30,7 +31,8 @@ def _while(c: Composer, a: Track, act: Act, b: Track) -> Iterator[Unit]:
     span = (act.start_us, act.end_us)
     if span[1] - span[0] < 1_000_000:
         return
-    during = [o for o in b.acts if o.start_us < span[1] and span[0] < o.end_us]
+    least_us = 0.6 * (span[1] - span[0])
+    during = [o for o in c.acts(b) if min(o.end_us, span[1]) - max(o.start_us, span[0]) >= least_us]
     refs = ((c.masked(b), c.masked(a)), (c.named(b), c.named(a)))
     for one, two in refs:
         if one is None or two is None:
@@ -39,10 +41,10 @@ def _while(c: Composer, a: Track, act: Act, b: Track) -> Iterator[Unit]:
             "What is {b} doing while {a} {acts}?", "What does {b} do while {a} is {acting}?"
         )).format(b=one.asked, a=two.asked, acts=f"is {going(act.text)}", acting=going(act.text))  # fmt: skip
         whole = Claim(kind="acts", entity=a.entity, text=act.text, spans=[span])
-        if len(during) == 1:
-            other = during[0]
+        if during:
+            (other,) = telling(during, 1)
             common = joint([span], [(other.start_us, other.end_us)])[0]
-            if common[1] - common[0] < 0.6 * (span[1] - span[0]) or not b.visible(*common):
+            if not b.visible(*common):
                 continue
             times = c.times()
             does = Claim(kind="does", entity=b.entity, text=other.text, start_us=common[0], end_us=common[1])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from instruct.clip import Act, Track
 from instruct.compose import Composer
+from instruct.contrast import telling
 from instruct.pair import Claim, Unit
 from instruct.say import going, listed, number, upper
 
@@ -46,9 +47,9 @@ def _summary(c: Composer) -> Iterator[Unit]:
                              "Summarise who is in the video, with times.",
                              "Give a summary of the video: who is in sight, and from when to when?"))  # fmt: skip
     yield (c.pair(FAMILY, "open", question, " ".join(said), claims, timed=False, spoken=who),)
-    acting = [(a, t) for t in who for a in t.acts]
+    acting = [(a, t) for t in who for a in c.acts(t) if not a.text.startswith("faces")]
     acting.sort(key=lambda x: (x[0].start_us, x[1].entity))
-    if 2 <= len(acting) <= 8:
+    if 2 <= len(acting) <= 10:
         yield from _timeline(c, acting)
 
 
@@ -74,10 +75,10 @@ def _caption(c: Composer, start: int, end: int) -> Iterator[Unit]:
     times = c.times()
     claims, said = [], []
     for t in there:
-        acts = [o for o in t.acts if o.start_us < b + 250_000 and a - 250_000 < o.end_us]
-        if len(acts) == 1 and acts[0].start_us <= a and b <= acts[0].end_us:
-            claims.append(Claim(kind="does", entity=t.entity, text=acts[0].text, start_us=a, end_us=b))
-            said.append(f"{t.expression} is {going(acts[0].text)}")
+        acts = telling([o for o in c.acts(t) if o.start_us <= a and b <= o.end_us], 2)
+        if acts:
+            claims += [Claim(kind="does", entity=t.entity, text=o.text, start_us=a, end_us=b) for o in acts]
+            said.append(f"{t.expression} is {listed([going(o.text) for o in acts])}")
         else:
             claims.append(Claim(kind="seen", entity=t.entity, start_us=a, end_us=b))
             said.append(f"{t.expression} is in sight")

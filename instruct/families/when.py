@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from instruct.compose import Composer
+from instruct.contrast import told_apart
 from instruct.pair import Claim, Spans, Unit
 from instruct.say import bare
 
@@ -16,9 +17,9 @@ _THIRDS = ("in the beginning", "in the middle", "near the end")
 def pairs(c: Composer) -> Iterator[Unit]:
     start, end = c.clip.window.start_us, c.clip.window.end_us
     for t in c.tracks:
-        for text in sorted({a.text for a in t.acts}):
+        for text in sorted({a.text for a in c.acts(t)}):
             spans: Spans = [(a.start_us, a.end_us) for a in t.acts if a.text == text]
-            if len(spans) > 4:
+            if len(spans) > 4 or not told_apart(text, t.acts):
                 continue
             acts = Claim(kind="acts", entity=t.entity, text=text, spans=spans)
             for ref in c.refs(t):

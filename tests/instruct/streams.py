@@ -14,7 +14,8 @@ from stream.events import Body, Event, Masklet, MaskletFrame, Rle
 
 STEP_US = 100_000
 SIZE = (24, 48)
-ACTIONS = ("jumps", "stays in place", "moves to the left", "runs to the right", "goes away from the camera")
+ACTIONS = ("jumps", "stays in place", "moves to the left", "runs to the right", "moves slowly to the left", "waves")
+POSES = ("faces the camera", "faces the left", "raises the left arm", "touches the dog")
 EXPRESSIONS = (
     "the person in a white top",
     "the person in a black top",
@@ -28,13 +29,15 @@ CODES: dict[tuple[int, int, int, int], str] = {}
 
 @dataclass(slots=True)
 class Actor:
-    """boxes: [frame] x0, y0, x1, y1 in pixels or None where it is not in sight; doing: [frame] an action or ''."""
+    """boxes: [frame] x0, y0, x1, y1 in pixels or None where it is not in sight; doing, also: [frame] an action or '',
+    of two channels that go on side by side."""
 
     entity: int
     category: str
     expression: str
     boxes: list[tuple[int, int, int, int] | None]
     doing: list[str]
+    also: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -58,17 +61,20 @@ def streams(draw: st.DrawFn, *, longest: int = 150) -> Told:
         category = next(c for c in ("person", "dog", "cat") if c in expression)
         boxes: list[tuple[int, int, int, int] | None] = []
         doing: list[str] = []
+        also: list[str] = []
         while len(boxes) < frames:
             n = draw(st.integers(1, 60))
             there = draw(st.booleans())
             x, y = draw(st.integers(0, SIZE[1] - 9)), draw(st.integers(0, SIZE[0] - 9))
             w, h, step = draw(st.integers(1, 8)), draw(st.integers(1, 8)), draw(st.sampled_from((-1, 0, 0, 0, 1)))
-            act = draw(st.sampled_from(("", *ACTIONS)))
+            act, pose = draw(st.sampled_from(("", *ACTIONS))), draw(st.sampled_from(("", *POSES)))
+            skip = draw(st.integers(0, 9))
             for i in range(n):
                 x0 = min(max(0, x + step * i // 3), SIZE[1] - 9)
                 boxes.append((x0, y, x0 + w, y + h) if there else None)
                 doing.append(act if there and n >= 5 else "")
-        actors.append(Actor(entity, category, expression, boxes[:frames], doing[:frames]))
+                also.append(pose if there and n >= 5 and i >= skip else "")
+        actors.append(Actor(entity, category, expression, boxes[:frames], doing[:frames], also[:frames]))
     told = Told(frames, actors, cuts)
     told.events = [Event("feed", 0, n, body) for n, body in enumerate(_bodies(told, draw(st.integers(5, 100))))]
     return told
@@ -107,17 +113,23 @@ def _closed(told: Told, borders: list[int], end: int, reason: ev.SegmentReason) 
     start = borders[number - 1]
     out: list[Body] = []
     for a in told.actors:
-        at = start
-        for text, run in groupby(range(start, end), key=lambda i, a=a: a.doing[i]):
-            n = len(list(run))
-            if text and n > 1:
-                out.append(ev.Action(
-                    entity=a.entity, segment=number, start_us=at * STEP_US, end_us=(at + n - 1) * STEP_US, text=text,
-                    source="measured",
-                ))  # fmt: skip
-            at += n
+        for channel in filter(None, (a.doing, a.also)):
+            at = start
+            for text, run in groupby(range(start, end), key=lambda i, c=channel: c[i]):
+                n = len(list(run))
+                if text and n > 1:
+                    out.append(ev.Action(
+                        entity=a.entity, segment=number, start_us=at * STEP_US, end_us=(at + n - 1) * STEP_US,
+                        text=text, source="measured", other=_whom(told, text),
+                    ))  # fmt: skip
+                at += n
     closed = ev.SegmentClosed(segment=number, start_us=start * STEP_US, end_us=end * STEP_US, reason=reason)
     return [*out, closed]
+
+
+def _whom(told: Told, text: str) -> int | None:
+    """The first dog, where a text speaks of one."""
+    return next((a.entity for a in told.actors if text.endswith("the dog") and a.category == "dog"), None)
 
 
 def _coming_and_going(a: Actor, i: int) -> list[Body]:

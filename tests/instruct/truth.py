@@ -5,6 +5,16 @@ from __future__ import annotations
 from instruct.pair import Claim
 from tests.instruct.streams import SIZE, STEP_US, Actor, Told
 
+LEFTWARD, FACES = ("moves to the left", "moves slowly to the left"), ("faces the camera", "faces the left")
+AGAINST = {
+    "stays in place": (*LEFTWARD, "runs to the right"),
+    "runs to the right": (*LEFTWARD, "stays in place", "jumps"),
+    "jumps": ("runs to the right",),
+    **dict.fromkeys(LEFTWARD, ("stays in place", "runs to the right")),
+    FACES[0]: (FACES[1],),
+    FACES[1]: (FACES[0],),
+}
+"""By action of the streams: those that mean that it does not happen."""
 _BREAK = 4
 """Steps without a mask that are no exit."""
 
@@ -36,16 +46,19 @@ def true_of(told: Told, c: Claim, first: int, last: int) -> bool:
             return _through(a, over) if c.holds else not any(there(a))
         case "does":
             assert a is not None
-            doing = [a.doing[i] == c.text for i in over]
-            return all(doing) if c.holds else not any(doing[1:-1])
+            doing = [c.text in _done(a, i) for i in over]
+            if c.holds:
+                return all(doing)
+            told_so = [any(x in AGAINST.get(c.text, ()) for x in _done(a, i)) for i in over]
+            return not any(doing[1:-1]) and (all(told_so) or not any(there(a)))
         case "acts" | "part":
             assert a is not None
-            times = [i for i in inside if a.doing[i] == c.text]
+            times = [i for i in inside if c.text in _done(a, i)]
             if c.kind == "part":
                 third = (last - first) / 3
                 hits = [int(min(2, (i - first) // third)) == c.n for i in times]
                 return bool(times) and (all(hits[:-1]) if c.holds else not any(hits[1:-1]))
-            return all(any(s <= i * STEP_US <= e for s, e in c.spans) or _lone(told, a, i) for i in times)
+            return all(any(s <= i * STEP_US <= e for s, e in c.spans) or _lone(told, a, i, c.text) for i in times)
         case "stays":
             told_frames = {i for s, e in c.spans for i in range(s // STEP_US, e // STEP_US + 1)}
             return set(seen(a)) <= told_frames and all(_near(a, i) for i in told_frames)
@@ -109,11 +122,16 @@ def _near(a: Actor | None, i: int) -> bool:
     return before + after <= _BREAK
 
 
-def _lone(told: Told, a: Actor, i: int) -> bool:
+def _done(a: Actor, i: int) -> tuple[str, ...]:
+    return (a.doing[i], a.also[i] if a.also else "")
+
+
+def _lone(told: Told, a: Actor, i: int, text: str) -> bool:
     """An action of one frame of its segment, which has no length and is not told."""
+    channel = a.doing if a.doing[i] == text else a.also
     before, after = i - 1, i + 1
-    alone = before < 0 or i in told.cuts or a.doing[before] != a.doing[i]
-    return alone and (after >= told.frames or after in told.cuts or a.doing[after] != a.doing[i])
+    alone = before < 0 or i in told.cuts or channel[before] != channel[i]
+    return alone and (after >= told.frames or after in told.cuts or channel[after] != channel[i])
 
 
 def _stretches(seen: list[int]) -> list[tuple[int, int]]:
