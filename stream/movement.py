@@ -132,8 +132,9 @@ GROWS = 0.25
 """Shares a second by which whoever comes nearer grows at least."""
 RUN_PACE = 2.7
 """Steps a second of who runs."""
-PAN, TRUST = 1.0, 0.8
-"""Body lengths a second of the camera over which a motion slower than this share of it may be the camera's own."""
+PAN, TRUST = 1.0, 1.5
+"""Body lengths a second of the camera over which a motion that is not this much faster may be the camera's own: what is
+far away moves with it otherwise than what is near."""
 
 
 def way(m: Motion, *, person: bool, pace: float, riding: str, standing: bool) -> Reading | None:

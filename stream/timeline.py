@@ -111,6 +111,8 @@ TURNS = {
 }
 _TURN_US = 150_000
 """A change is told as lasting this long to either side at least."""
+_SOON_US = 700_000
+"""The longest that a change takes."""
 _SETTLED_US = 500_000
 """For how long a word must have held that a change from it is told."""
 
@@ -164,7 +166,8 @@ def _change(timeline: Timeline, r: Reading, pts_us: int, segment: int) -> list[S
     now = timeline[r.channel]
     begun_us = max(now.last_us, now.rival_us if r.since_us < 0 else min(r.since_us, now.rival_us))
     settled = now.last_us - now.start_us >= min(_SETTLED_US, 2 * _CHANNELS.get(r.channel, _PLAIN).shortest_us)
-    turn = TURNS.get((r.channel, now.key, r.key)) if settled else None
+    soon = begun_us - now.last_us <= _SOON_US
+    turn = TURNS.get((r.channel, now.key, r.key)) if settled and soon else None
     last_us = now.last_us
     out = close(timeline, r.channel)
     timeline[r.channel] = _opened(r, pts_us, segment)

@@ -57,13 +57,13 @@ class Transcriber:
         """One look. everyone: who is visible or hidden, `sights` up to date. size: (H, W) of the working frame."""
         if segment != state.segment:
             state.segment, state.segment_us, state.passing = segment, pts_us, {}
-        actors = [self._actor(state, e, pts_us) for e in everyone]
+        actors = [self._actor(state, e, size, pts_us) for e in everyone]
         events: list[Body] = []
         for me in actors:
             story = state.stories[me.entity.id]
             readings: list[Reading] = []
             if me.entity.state == "visible":
-                readings = _own(me, story, size, pts_us)
+                readings = _own(me, story, size, pts_us, ridden=me.entity.category in {a.riding for a in actors})
                 events += _told(me.entity.id, _border(state, story, me, size, pts_us, segment))
             readings += relation.readings(me, [a for a in actors if a is not me])
             events += _told(me.entity.id, timeline.read(story.open, readings, pts_us, segment))
@@ -83,12 +83,14 @@ class Transcriber:
                 spans.append(Span(f"goes out {_TO[story.side]}", start_us, left.at_us, state.segment))
         return _told(entity, spans)
 
-    def _actor(self, state: TranscribeState, e: Entity, pts_us: int) -> Actor:
+    def _actor(self, state: TranscribeState, e: Entity, size: tuple[int, int], pts_us: int) -> Actor:
         e.sights = [s for s in e.sights if pts_us - s.pts_us <= KEEP_US]
         story = state.stories.setdefault(e.id, Story())
         if e.state != "visible" or not e.sights:
             return Actor(e, None, None)
-        body = body_of(e.sights) if e.category == "person" else None
+        # Of who is cut off above all the time the network makes a body up.
+        whole = any(s.y - s.h / 2 > _BORDER * size[0] for s in e.sights)
+        body = body_of(e.sights) if e.category == "person" and whole else None
         if body is not None:
             passed_s = 0.0 if story.seen_us < 0 else (pts_us - story.seen_us) / 1e6
             story.torso = max(body.torso, story.torso * (1 - _SHRINKS) ** passed_s)
@@ -107,21 +109,23 @@ def _rides(e: Entity) -> str:
     return max(on)[1].removeprefix("on the ") if on and max(on)[0] >= _RIDES else ""
 
 
-def _own(me: Actor, story: Story, size: tuple[int, int], pts_us: int) -> list[Reading]:
-    """What an entity does by itself."""
+def _own(me: Actor, story: Story, size: tuple[int, int], pts_us: int, *, ridden: bool) -> list[Reading]:
+    """What an entity does by itself. ridden: somebody sits on it, or on one of its kind."""
     out: list[Reading] = []
     person = me.entity.category == "person"
+    legs = bool(me.entity.box[3] < size[0] * (1 - _BORDER))
     if me.body is not None:
-        legs = me.entity.box[3] < size[0] * (1 - _BORDER)
         out += gesture.readings(me.body, pts_us, usual=story.torso, legs=legs, riding=bool(me.riding))
     jump = story.open.get("jump")
     if me.motion is None or any(r.channel == "jump" for r in out) or (jump and pts_us - jump.last_us < 1_000_000):
         return out
     way = movement.way(
-        me.motion, person=person, pace=gesture.pace(me.body) if me.body is not None else 0.0, riding=me.riding,
-        standing=any(r.key == "standing" for r in out),
+        me.motion, person=person, pace=gesture.pace(me.body) if me.body is not None and legs else 0.0,
+        riding=me.riding, standing=any(r.key == "standing" for r in out),
     )  # fmt: skip
-    return out if way is None else [*out, way]
+    if way is None or (ridden and way.key == "still"):  # the camera rides along
+        return out
+    return [*out, way]
 
 
 def _border(
