@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from instruct.pair import Pair
-from instruct.wording import COUNTED, PHRASES, POLITE, PREDICATES, SORRY, action_forms, category_forms, plain
+from instruct.wording import PHRASES, POLITE, PREDICATES, SORRY, action_forms, category_forms, plain
 
 _T = r"(?<![\w:.])(?:(\d+):(\d\d)(?:\.(\d))?|(\d+)(?:\.(\d))? (?:s|seconds?))(?!\w|[.:]\d)"
 _AT = re.compile(rf"at (?:exactly |time |timestamp |the time )?{_T}|at the {_T}(?: mark| point)", re.ASCII)
@@ -23,8 +23,19 @@ _REGION = "<region>"
 _POINT = r"(?:in |shown in |marked by |marked as |marked )?"
 _SUBJECT = re.compile(r"[RNEC]:|FIRST$|SECOND$|OTHER$|THEY$|IT$")
 _PREDICATE = re.compile(r"A:|P:|LARGER|SMALLER|LEFT|RIGHT")
+_THEN = re.compile(r"\bthen\b", re.IGNORECASE)
+"""Where nobody comes back, `and` and `and then` are two things."""
 _GROWS = 3
 """A rewrite may be that many times as long, and a few words more."""
+
+
+def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
+    """Matches the longest of these; none where there are none."""
+    longest_first = sorted(phrases, key=len, reverse=True)
+    return re.compile(rf"(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?![\w'-])")
+
+
+_COMMON = _any_of(PHRASES)
 
 
 class UnreadError(ValueError):
@@ -42,15 +53,13 @@ class Reader:
     """Reads the texts of one pair. categories: of the entities that it refers to."""
 
     def __init__(self, p: Pair, categories: Mapping[int, str]) -> None:
-        known = dict(PHRASES)
+        known: dict[str, str] = {}
         entities = {r.entity for r in p.regions} | {n.entity for n in p.names}
-        nouns = {categories[e] for e in entities if e in categories} | {c.text for c in p.claims if c.kind == "count"}
+        counted = {c.text for c in p.claims if c.kind == "count"}
+        nouns = {categories[e] for e in entities if e in categories} | counted
         for noun in nouns:
-            for form in category_forms(noun.lower()):
+            for form in category_forms(noun.lower(), counted=noun in counted):
                 known[form] = known[f"the {form}"] = f"C:{noun.lower()}"
-        for n, word in enumerate(COUNTED):
-            known.setdefault(word, f"#:{n}")
-            known[str(n)] = f"#:{n}"
         # what an action is called goes before how another may be written
         actions = [c.text.lower() for c in p.claims if c.kind in ("does", "acts", "part")]
         for action in actions:
@@ -59,8 +68,7 @@ class Reader:
         known.update({a: f"A:{a}" for a in actions})
         known.update({plain(n.text): f"N:{n.entity}" for n in p.names})
         self._known = known
-        longest_first = sorted(known, key=len, reverse=True)
-        self._phrase = re.compile(rf"(?:{'|'.join(map(re.escape, longest_first))})(?![\w'-])")
+        self._own = _any_of(known)
         self._region = re.compile(
             rf"(?:(?:the )?({'|'.join(re.escape(n.lower()) for n in sorted(nouns))}) {_POINT})?{_REGION}"
             if nouns else _REGION
@@ -90,9 +98,9 @@ class Reader:
         text = plain(text)
         opening = max((o for o in SORRY if re.match(rf"{re.escape(o)}\b", text)), key=len, default="")
         text = text.removeprefix(opening).lstrip(" ,")
-        parts = [p for p in self._parts(text, self._before[1]) if p != "AUX"]
-        if "CAN" in parts or "FIND" in parts:
-            raise UnreadError("can")
+        parts = self._parts(text, self._before[1])
+        pairs = list(zip(parts, [*parts[1:], ""], strict=False))
+        parts = [p for p, q in pairs if not (p == "AUX" and (q == "NOT" or q.startswith("A:")))]
         if self._alone is not None:
             one = (f"N:{self._alone}", "IT", *(f"C:{n.lower()}" for n in self._nouns))
             parts = ["E:" if p in one else p for p in parts]
@@ -124,11 +132,12 @@ class Reader:
         for kind, pattern in (("AT", _AT), ("SPAN", _SPAN), ("FOR", _FOR)):
             if found := pattern.match(text, at):
                 return f"@{kind} {' '.join(_times(found.groups()))}", found.end()
-        found = self._phrase.match(text, at)
-        if found is None or (at and re.match(r"[\w'-]", text[at - 1])):
+        own, common = self._own.match(text, at), _COMMON.match(text, at)
+        end = max(m.end() if m else 0 for m in (own, common))
+        if not end or (at and re.match(r"[\w'-]", text[at - 1])):
             raise UnreadError(text[at:].split()[0][:40])
-        part = self._known[found.group()]
-        return "SEP" if part in ("AND", "THEN") else part, found.end()
+        part = self._known[text[at:end]] if own and own.end() == end else PHRASES[text[at:end]]
+        return "SEP" if part in ("AND", "THEN") else part, end
 
 
 def _sentences(parts: Iterable[str]) -> list[list[str]]:
@@ -158,7 +167,7 @@ def _asked(s: list[str]) -> list[str]:
     """A question's parts where word order is all that differs between ways to ask one thing."""
     out: list[str] = []
     for i, p in enumerate(s):
-        if p == "CAN":
+        if p == "CAN" and ("SIGHT" in s or "SEE" in s):
             continue
         if p == "AUX":  # `what does it do`: the verb; `does it jump`: no more than a form
             if not ("WHAT" in out and out[-1][:2] in ("R:", "N:")):
@@ -175,7 +184,7 @@ def _asked(s: list[str]) -> list[str]:
     if "MASK" in out:
         out = ["MASK", *(p for p in out if p not in ("MASK", "FIND", "WHERE"))]
     if "HOWMANY" in out or "WHERE" in out:
-        out = [p for p in out if p not in ("SIGHT", "INPIC")]
+        out = [p for p in out if p not in ("SIGHT", "INPIC") and not (p == "LOCATED" and "WHERE" in out)]
     if "WHICH" in out:  # which is larger, A or B; which of A and B is larger
         how = [p for p in out if p in ("LARGER", "LEFT")]
         out = [p for p in out if p not in ("LARGER", "LEFT", "OR", "SEP", "LOOK")] + how
@@ -193,8 +202,10 @@ def _settled(s: list[str]) -> list[str]:
     if "SCENES" in s:
         s = [p for p in s if p != "VIDEOHAS"]
     compared = any(_PREDICATE.match(p) and p[:2] != "A:" for p in s)
-    out = [p for p in s if not (p == "INPIC" and compared) and p != "LOOK"]
-    out = ["SIGHT" if p == "INPIC" else p for p in out]
+    pairs = list(zip(s, [*s[1:], ""], strict=False))
+    s = [p for p, q in pairs if not (p == "HAVE" and (q in ("APPEAR", "SIGHT") or q.startswith("A:")))]
+    out = [p for p in s if not (p in ("INPIC", "LOOK") and compared)]
+    out = ["SIGHT" if p in ("INPIC", "STAY") else p for p in out]
     if "NOT" in out:  # does not appear at 5 s
         out = ["SIGHT" if p == "APPEAR" else p for p in out]
     if "TOGETHER" in out:
@@ -209,7 +220,7 @@ def _after(s: list[str]) -> list[str]:
     at = s.index("AFTER")
     if at + 1 >= len(s) or not _SUBJECT.match(s[at + 1]):
         return s
-    end = at + 2 + (s[at + 2 : at + 3] == ["APPEAR"])
+    end = at + 2 + (s[at + 2 : at + 3] == ["APPEAR"])  # `has` is gone already
     rest = [p for p in (*s[:at], *s[end:]) if p not in ("SEP", "APPEAR")]
     return [*rest, "AFTER", s[at + 1]]
 
@@ -255,6 +266,8 @@ def strays(p: Pair, question: str, answer: str, categories: Mapping[int, str]) -
     """
     head = p.question.partition("\n")[0]
     for text, was in ((question, head), (answer, p.answer)):
+        if _THEN.search(text) and not _THEN.search(was) and not any(c.kind == "returns" for c in p.claims):
+            return "it tells an order"
         if not text.strip():
             return "it is empty"
         if len(text) > _GROWS * len(was) + 80:

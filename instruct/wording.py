@@ -15,11 +15,14 @@ PREDICATES = frozenset("SIGHT OUT BACK APPEAR NEXT THAT DOING".split())
 """Parts that are said of somebody, beside actions (A:), places (P:) and comparisons."""
 
 _SAME = {
-    SILENT: "the|a|an|is|are|was|were|be|been|being|has|have|had|there|in the video|in this video|in the clip|located",
+    SILENT: "the|a|an|is|are|was|were|be|been|being|there|in the video|in this video|in the clip",
+    "HAVE": "has|have|had",
+    "LOCATED": "located|found",
     "SEE": "can you see|do you see|can we see",
-    "SIGHT": "appear on screen|appears on screen|stay in view|stays in view|remain in view|remains in view|in sight|visible|in view|on screen|on the screen|seen|can be seen|could be seen|appear in the picture"
-    "|appear in view|shown|stay in sight|stays in sight|remain in sight|remains in sight|remain visible"
-    "|remains visible|stay visible|stays visible",
+    "SIGHT": "in sight|visible|in view|on screen|on the screen|seen|can be seen|appear on screen"
+    "|appears on screen|appear in the picture|appears in the picture|appear in view|appears in view|shown",
+    "STAY": "stay in sight|stays in sight|stay in view|stays in view|stay visible|stays visible|remain in sight"
+    "|remains in sight|remain in view|remains in view|remain visible|remains visible",
     "INPIC": "in the picture|in the frame|in the image|within the frame|within the picture",
     "OUT": "out of sight|go out of sight|goes out of sight|going out of sight|gone|disappear|disappears"
     "|out of view|go out of view|goes out of view|vanish|vanishes|leave the picture|leaves the picture|leave the frame"
@@ -75,7 +78,7 @@ _SAME = {
     "NONE": "none",
     "AND": "and",
     "OR": "or",
-    "THEN": "then|and then|after that|and after that",
+    "THEN": "then|and then",
     "LOOK": "look|looks|appear to be|look to be",
     "AUX": "do|does|did",
     "CAN": "can",
@@ -121,6 +124,7 @@ _SAME = {
     "|in the right part of the frame",
 }  # fmt: skip
 PHRASES = {phrase: part for part, row in _SAME.items() for phrase in row.split("|")}
+PHRASES |= {said: f"#:{n}" for n, word in enumerate(COUNTED) for said in (word, str(n))}
 POLITE = (
     "please tell me|can you tell me|could you tell me|tell me|please say|can you say|could you say|say|please"
     "|i would like to know|looking at the video|watching the video|in this video|in this clip|for this video"
@@ -150,6 +154,6 @@ def action_forms(text: str) -> tuple[str, ...]:
     return text, bare(text), going(text), past
 
 
-def category_forms(category: str) -> tuple[str, ...]:
-    """The noun of a category, one and several."""
-    return category, plural(category)
+def category_forms(category: str, *, counted: bool) -> tuple[str, ...]:
+    """The noun of a category; where it is counted, also that of several."""
+    return (category, plural(category)) if counted else (category,)
