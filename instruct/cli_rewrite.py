@@ -15,6 +15,7 @@ import click
 
 from engines.errors import UserError
 from engines.store import environment_cache
+from instruct.pace import Pace
 from stream.cli_models import endpoint_of
 
 if TYPE_CHECKING:

@@ -19,17 +19,17 @@ _SAME = {
     "HAVE": "has|have|had",
     "LOCATED": "located|found",
     "SEE": "can you see|do you see|can we see",
-    "SIGHT": "in sight|visible|in view|on screen|on the screen|seen|can be seen|appear on screen"
-    "|appears on screen|appear in the picture|appears in the picture|appear in view|appears in view|shown",
+    "SIGHT": "in sight|visible|in view|on screen|on the screen|seen|can be seen|appear on screen|appears on screen"
+    "|appear in the picture|appears in the picture|appear in view|appears in view|shown",
     "STAY": "stay in sight|stays in sight|stay in view|stays in view|stay visible|stays visible|remain in sight"
     "|remains in sight|remain in view|remains in view|remain visible|remains visible",
     "INPIC": "in the picture|in the frame|in the image|within the frame|within the picture",
     "OUT": "out of sight|go out of sight|goes out of sight|going out of sight|gone|disappear|disappears"
-    "|out of view|go out of view|goes out of view|vanish|vanishes|leave the picture|leaves the picture|leave the frame"
-    "|leaves the frame",
-    "BACK": "come back|comes back|coming back|came back|return|returns|reappear|reappears|appear again|appears again"
-    "|come back into view|comes back into view|come back into sight|comes back into sight|return to view"
-    "|returns to view|back in sight|back in view",
+    "|out of view|go out of view|goes out of view|vanish|vanishes|leave the picture|leaves the picture"
+    "|leave the frame|leaves the frame",
+    "BACK": "come back|comes back|coming back|came back|return|returns|reappear|reappears|appear again"
+    "|appears again|come back into view|comes back into view|come back into sight|comes back into sight"
+    "|return to view|returns to view|back in sight|back in view",
     "APPEAR": "appear|appears|appeared|appearing|come into sight|comes into sight|come into view|comes into view"
     "|show up|shows up|first appear|first appears",
     "NEXT": "next|comes next|come next|appears next|appear next|next to appear|the next to appear|is next",
@@ -38,8 +38,9 @@ _SAME = {
     "STRETCH": "in one stretch|in a single stretch|without interruption|without a break|without a gap|continuously",
     "WHAT": "what|what action|describe what|tell what|how does|how do|say what|explain what|tell me what",
     "DESCRIBE": "describe",
-    "HAPPENS": "happens|what happens to|what happens with|tell what happens|tell what happens to|describe what happens"
-    "|describe what happens to|explain what happens to|say what happens to|describe what happens with|what goes on with",
+    "HAPPENS": "happens|what happens to|what happens with|tell what happens|tell what happens to"
+    "|describe what happens|describe what happens to|explain what happens to|say what happens to"
+    "|describe what happens with|what goes on with",
     "FOLLOW": "follow|track",
     "WITHTIMES": "with times|including times|giving times|with the times|and give times|give times|give the times",
     "WHEN": "when|at what time|at what times|at which time|at which times|during which time|during which times"
@@ -47,12 +48,14 @@ _SAME = {
     "|during what part of the video|during which part of the clip|in which part of the clip",
     "HOWLONG": "how long|for how long|how much time|for how much time",
     "ALL": "in all|in total|altogether|overall|all in all",
-    "WHERE": "where|where in the picture|in which part of the picture|in what part of the picture|where in the frame"
-    "|in which part of the frame|in what part of the frame|whereabouts in the picture|whereabouts in the frame",
+    "WHERE": "where|where in the picture|in which part of the picture|in what part of the picture"
+    "|where in the frame|in which part of the frame|in what part of the frame|whereabouts in the picture"
+    "|whereabouts in the frame",
     "HOWMANY": "how many|count|what number of|tell how many",
     "WHICH": "which|which one|which of these|which of the two|which of them",
-    "WHO": "who or what|what or who|who|who or what would you call|give a referring expression for|what would you call"
-    "|provide a referring expression for|write a referring expression for|how would you call|how would you refer to|what is the name for",
+    "WHO": "who or what|what or who|who|who or what would you call|give a referring expression for"
+    "|what would you call|provide a referring expression for|write a referring expression for|how would you call"
+    "|how would you refer to|what is the name for",
     "WHILE": "while|as",
     "LARGERTHAN": "larger than|larger in the picture than|bigger than|bigger in the picture than"
     "|larger in the frame than",
@@ -92,30 +95,31 @@ _SAME = {
     "|and outline it|provide the mask of",
     "SCENES": "scenes|scene",
     "SCENESQ": "into which scenes does the video fall|where are the scene boundaries of the video"
-    "|what are the scene boundaries of the video"
-    "|where are the scene boundaries|where are the scene boundaries in the video"
-    "|into which scenes is the video divided|what scenes does the video fall into|which scenes does the video fall into"
-    "|where do the scenes begin and end|list the scenes|into what scenes does the video fall"
-    "|at what times do the scenes begin and end|which scenes does the video have|which scenes does the video consist of|what scenes does the video have",
+    "|what are the scene boundaries of the video|where are the scene boundaries"
+    "|where are the scene boundaries in the video|into which scenes is the video divided"
+    "|what scenes does the video fall into|which scenes does the video fall into|where do the scenes begin and end"
+    "|list the scenes|into what scenes does the video fall|at what times do the scenes begin and end"
+    "|which scenes does the video have|which scenes does the video consist of|what scenes does the video have",
     "VIDEOHAS": "does the video have|are there in the video|does the video consist of|the video has"
-    "|in the video are there"
-    "|does the clip have|make up the video|does this video have",
+    "|in the video are there|does the clip have|make up the video|does this video have",
     "SUMMARYQ": "who and what can be seen in the video, and when|summarise who is in the video, with times"
     "|give a summary of the video: who is in sight, and from when to when"
-    "|who and what is visible in the video, and when"
-    "|who is in sight in the video, and from when to when|summarise who is in sight in the video, with times"
-    "|summarize who is in the video, with times|who and what is in sight in the video, and when"
-    "|who and what appears in the video, and when|give a summary of who is in the video, with times"
+    "|who and what is visible in the video, and when|who is in sight in the video, and from when to when"
+    "|summarise who is in sight in the video, with times|summarize who is in the video, with times"
+    "|who and what is in sight in the video, and when|who and what appears in the video, and when"
+    "|give a summary of who is in the video, with times"
     "|summarise the video: who is in sight, and from when to when",
     "TIMELINEQ": "list what happens in the video, in order and with times|what happens in the video? give times"
-    "|list what happens in the video, with times and in order|tell what happens in the video, in order and with times"
-    "|what happens in the video, in order and with times|describe what happens in the video, in order and with times"
+    "|list what happens in the video, with times and in order"
+    "|tell what happens in the video, in order and with times|what happens in the video, in order and with times"
+    "|describe what happens in the video, in order and with times"
     "|go through what happens in the video, in order and with times",
     "CAPTIONQ": "what can be seen|caption the video|what is in sight|who and what can be seen|caption the clip"
     "|write a caption for the video|what is visible|give a caption for the video",
-    "P:left": "on the left|on the left of the picture|on the left side of the picture|in the left third of the picture"
-    "|in the left third|on the left side|in the left part of the picture|on the left of the frame"
-    "|on the left side of the frame|at the left of the picture|in the left part of the frame",
+    "P:left": "on the left|on the left of the picture|on the left side of the picture"
+    "|in the left third of the picture|in the left third|on the left side|in the left part of the picture"
+    "|on the left of the frame|on the left side of the frame|at the left of the picture"
+    "|in the left part of the frame",
     "P:middle": "in the middle|in the middle of the picture|in the middle third of the picture|in the middle third"
     "|in the middle of the frame|in the middle part of the picture|in the middle of the image",
     "P:right": "on the right|on the right of the picture|on the right side of the picture"

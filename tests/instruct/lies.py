@@ -81,7 +81,7 @@ def _changed(text: str, rng: Random) -> Iterator[str]:
     for old, new in _WORDS:
         for m in re.finditer(re.escape(old), text):
             yield text[: m.start()] + new + text[m.end() :]
-    names = [m for m in re.finditer(r"the (?:person in a white top|brown dog|cat)", text)]
+    names = list(re.finditer(r"the (?:person in a white top|brown dog|cat)", text))
     for a, b in pairwise(names):
         if a.group() != b.group():
             yield text[: a.start()] + b.group() + text[a.end() : b.start()] + a.group() + text[b.end() :]
