@@ -48,7 +48,6 @@ class Rewriting:
     def _opened(self, endpoint: Endpoint, tell: Callable[[int], None]) -> Iterator[Rewriter]:
         from engines.chat import Budget, Chat
         from instruct.answers import Answers
-        from instruct.pace import Pace
         from instruct.rewrite import ANSWER_TOKENS, Rewriter
 
         pace = Pace(self.per_minute)

@@ -208,8 +208,7 @@ def _settled(s: list[str]) -> list[str]:
     out = ["SIGHT" if p in ("INPIC", "STAY") else p for p in out]
     if "NOT" in out:  # does not appear at 5 s
         out = ["SIGHT" if p == "APPEAR" else p for p in out]
-    if "TOGETHER" in out:
-        out = [p for p in out if p != "TOGETHER"] + ["TOGETHER"]
+    out = [p for p in out if p != "TOGETHER"] + ["TOGETHER"] * out.count("TOGETHER")
     if "AFTER" in out and "NEXT" in out:
         out = _after(out)
     return out
