@@ -69,20 +69,22 @@ def paraphrased(block: str) -> list[tuple[Given, str, str]]:
     return out
 
 
-BLOCKS = (Path(__file__).parent / "paraphrases.txt").read_text("utf-8").strip().split("\n\n")
-
-
-def test_most_honest_paraphrases_are_accepted() -> None:
+@pytest.mark.parametrize(
+    ("name", "share"),
+    # the list of phrases was widened by the first, never by the second
+    [("paraphrases", 0.9), ("paraphrases_unseen", 0.35)],
+)
+def test_honest_paraphrases_are_accepted(name: str, share: float) -> None:
+    blocks = (Path(__file__).parent / f"{name}.txt").read_text("utf-8").strip().split("\n\n")
     accepted, refused = 0, []
-    for block in BLOCKS:
+    for block in blocks:
         tried = paraphrased(block)
         assert tried, f"no pair is like this any more:\n{block}"
         why = next(filter(None, (judged(*t) for t in tried)), "")
         accepted += not why
         refused += [f"{why}: {tried[0][1]} | {tried[0][2]}"] if why else []
-    print(f"{accepted} of {len(BLOCKS)} accepted", *refused, sep="\n")
-    assert len(BLOCKS) >= 60
-    assert accepted >= 0.75 * len(BLOCKS), refused
+    print(f"{accepted} of {len(blocks)} accepted", *refused, sep="\n")
+    assert accepted >= share * len(blocks), refused
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
