@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import pyarrow.parquet as pq
 import pytest
 
 from instruct.formats.jsonl import read
@@ -36,6 +37,7 @@ def test_pairs_are_reworded_and_the_second_run_asks_nothing(
         assert "0 questions asked, 0 tokens" in capsys.readouterr().out
     made = read(tmp_path / "a" / "jsonl")
     assert {p.source for p in made} == {"llm"}
+    assert set(pq.read_table(tmp_path / "a" / "parquet")["source"].to_pylist()) == {"llm"}
     assert [p.id for p in made] == [p.id for p in templates]
     assert all(p.question == polite({"question": t.question})["question"] + _options(t)
                for p, t in zip(made, templates, strict=True))  # fmt: skip
