@@ -14,7 +14,7 @@ import base64
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -132,13 +132,16 @@ class Chat:
         budget: Budget | None = None,
         answer_tokens: int = 1024,
         cached: int = 256,
+        again: Callable[[], None] = lambda: None,
     ) -> None:
-        """deadline_s: for a question with all its retries. budget: none is no limit. cached: answers that are kept."""
+        """deadline_s: for a question with all its retries. budget: none is no limit. cached: answers that are kept.
+        again: is called, from the asking thread, before a request is sent a second time or more."""
         self.endpoint = endpoint
         self.budget = budget
         self._deadline_s = deadline_s
         self._answer_tokens = answer_tokens
         self._cached = cached
+        self._again = again
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
         self._openai = _library()
@@ -224,6 +227,7 @@ class Chat:
                     except self._openai.APIConnectionError as e:
                         trouble[0], told_s = f"{self._line(e)} {self._line(e.__cause__ or '')}".strip(), 0.0
                     await asyncio.sleep(max(pause_s, told_s))
+                    self._again()
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         except TimeoutError:
             raise ChatError(

@@ -11,8 +11,9 @@ from instruct.pair import GROUPS, Pair
 _GLOBS = {"parquet": "parquet/train-*.parquet", "jsonl": "jsonl/train-*.jsonl"}
 
 
-def page(tally: Tally, options: Options, examples: Mapping[str, Pair], formats: Sequence[str]) -> str:
-    """The card. formats: those that were written."""
+def page(tally: Tally, options: Options, examples: Mapping[str, Pair], formats: Sequence[str],
+         rewriting: str = "") -> str:  # fmt: skip
+    """The card. formats: those that were written; rewriting: its section, empty where there was none."""
     glob = next((_GLOBS[f] for f in ("parquet", "jsonl") if f in formats), None)
     head = f"---\nconfigs:\n- config_name: default\n  data_files: {glob}\n---\n" if glob else ""
     minutes = max(1, tally.video_us) / 60e6
@@ -40,6 +41,7 @@ def page(tally: Tally, options: Options, examples: Mapping[str, Pair], formats: 
         "## Left out\n",
         f"Of {tally.drawn} drawn pairs and of the masks and expressions they would have used:\n",
         _table(("why", "how many"), [(why, str(n)) for why, n in sorted(tally.rejected.items())]),
+        *([rewriting] if rewriting else []),
         "## Examples\n",
         *(f"**{group}**, {p.family}, {p.form}\n\n> {_quoted(p.question)}\n>\n> {_quoted(p.answer)}\n"
           for group, p in sorted(examples.items())),

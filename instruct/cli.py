@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from engines.errors import UserError
+from instruct.cli_rewrite import Rewriting, rewriting_options
 from instruct.formats import NAMES
 from instruct.pair import GROUPS, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from instruct.dataset import Written
 
 _EPILOG = """\b
@@ -24,6 +23,7 @@ Examples:
   strefer instruct day1/annotations.jsonl day2/annotations.jsonl --out pairs --formats jsonl,parquet,llava
   strefer instruct all --out pairs --seed 7 --limit 1000            (a folder of annotated folders)
   strefer instruct clip.annotated --out pairs --mix mask+time=1,mask=2,time=1,plain=0
+  strefer instruct clip.annotated --out pairs --llm http://127.0.0.1:8000/v1 --llm-model qwen3     (reworded)
 """
 
 
@@ -41,15 +41,19 @@ Examples:
 @click.option("--formats", default="jsonl", show_default=True, metavar="LIST", help=f"Some of {','.join(NAMES)}.")
 @click.option("--fresh", is_flag=True, help="Replace a dataset that the folder holds.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no words, only errors.")
+@rewriting_options
 def instruct(
     sources: tuple[Path, ...], out: Path, seed: int, mix: str, limit: int | None, per_minute: int, clip_s: float,
-    formats: str, fresh: bool, quiet: bool,
+    formats: str, fresh: bool, quiet: bool, rewriting: Rewriting,
 ) -> None:  # fmt: skip
     """Turn annotations into question-answer pairs that refer to regions and times.
 
     ANNOTATIONS are annotations.jsonl files of `strefer annotate`, its folders, or folders of them. Every pair names the
     events it rests on, and an independent checker has recomputed its answer from them. README.md in the folder counts
     what was made and what was left out.
+
+    With --llm a language model words the pairs anew. Times, regions, names, actions and answers stay, or the rewrite is
+    refused and the template's text kept. Where the budget ends or the endpoint fails, the rest stays as it is.
     """
     from instruct import dataset
     from instruct.make import Options
@@ -58,13 +62,21 @@ def instruct(
     names = _formats(formats)
     options = Options(seed=seed, mix=read_mix(mix), per_minute=per_minute)
     paths = find(sources)
-    with _progress(2 * sum(p.stat().st_size for p in paths), quiet=quiet) as tell:
+    with (
+        _progress(2 * sum(p.stat().st_size for p in paths), quiet=quiet) as bar,
+        rewriting.open(bar.answered) as rewrite,
+    ):
         done = dataset.write(
-            check(paths, tell), out, options, names=names, limit=limit, least_clip_us=round(clip_s * 1e6), fresh=fresh,
-            tell=tell,
+            check(paths, bar.read), out, options, names=names, limit=limit, least_clip_us=round(clip_s * 1e6),
+            fresh=fresh, tell=bar.read, rewrite=rewrite,
         )  # fmt: skip
     if not quiet:
         say(done)
+    if rewrite is not None:
+        if not quiet:
+            click.echo(rewrite.words())
+        if note := rewrite.note():
+            click.echo(f"note: {note}", err=True)
 
 
 def say(done: Written) -> None:
@@ -113,12 +125,27 @@ def _formats(text: str) -> list[str]:
     return names
 
 
+class _Bar(NamedTuple):
+    """What moves the bars: bytes read, pairs that a language model answered."""
+
+    read: Callable[[int], None]
+    answered: Callable[[int], None]
+
+
 @contextmanager
-def _progress(total_bytes: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def _progress(total_bytes: int, *, quiet: bool) -> Iterator[_Bar]:
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("instruct", total=total_bytes)
-        yield lambda n: bar.advance(task, n)
+        rewriting = bar.add_task("rewriting", total=None, visible=False)
+        done = 0
+
+        def answered(n: int) -> None:
+            nonlocal done
+            done += n
+            bar.update(rewriting, completed=done, description=f"rewriting: {done} pairs", visible=True)
+
+        yield _Bar(lambda n: bar.advance(task, n), answered)

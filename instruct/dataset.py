@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.errors import UserError
 from instruct import formats
 from instruct.card import page
 from instruct.make import Options, Tally, pairs_of
-from instruct.pair import Pair
+from instruct.pair import Pair, Unit
 from instruct.read import Annotations, Tell, windows
+
+if TYPE_CHECKING:
+    from instruct.rewrite import Rewriter
 
 _MARK = ".strefer-instruct"
 
@@ -29,9 +33,9 @@ class Written:
 def write(
     files: Sequence[Annotations], out: Path, options: Options, *, names: Sequence[str] = ("jsonl",),
     limit: int | None = None, least_clip_us: int = 30_000_000, shard_pairs: int = 10_000, fresh: bool = False,
-    tell: Tell = lambda _: None,
+    tell: Tell = lambda _: None, rewrite: Rewriter | None = None,
 ) -> Written:  # fmt: skip
-    """Write the dataset of checked files. names: of formats; limit: most pairs in all.
+    """Write the dataset of checked files. names: of formats; limit: most pairs in all; rewrite: words the kept pairs.
 
     Memory holds a clip of each feed and a row group. Raises UserError where the folder cannot be written or holds
     something else (a former dataset of ours is replaced with `fresh`).
@@ -47,24 +51,28 @@ def write(
                 stack.callback(w.close)
             for window in windows(files, least_us=least_clip_us, tell=tell):
                 units = pairs_of(window, options, done.tally)
-                kept: list[Pair] = []
+                kept: list[Unit] = []
                 for unit in units:
                     if limit is not None and done.tally.pairs + len(unit) > limit:
                         done.tally.rejected["over --limit"] += len(unit)
                         continue
                     for pair in unit:
                         done.tally.take(pair)
-                        done.examples.setdefault(pair.group, pair)
-                    kept += unit
+                    kept.append(unit)
+                pairs = [p for unit in (rewrite(window, kept) if rewrite else kept) for p in unit]
+                for pair in pairs:
+                    done.examples.setdefault(pair.group, pair)
                 for w in writers:
-                    w.write(kept)
+                    w.write(pairs)
                 if limit is not None and done.tally.pairs >= limit - 1:
                     break
         if not done.tally.pairs:
             raise UserError(
                 "no pair came of these annotations: nobody is in sight for long enough, or no segment is closed"
             )
-        (part / "README.md").write_text(page(done.tally, options, done.examples, names), "utf-8")
+        (part / "README.md").write_text(
+            page(done.tally, options, done.examples, names, rewrite.section() if rewrite else ""), "utf-8"
+        )
         if out.exists():
             shutil.rmtree(out)
         part.replace(out)

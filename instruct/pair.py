@@ -82,6 +82,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     claims: of a `yesno` pair the first is what is asked, of a `choice` pair the first ones are the options in order;
     all others hold. evidence: ids of events that show it. options: texts of a `choice` pair, without letters.
+    source: whether the text is a template's, or a language model's that says the same (`instruct.rewrite`).
     """
 
     id: str = ""
@@ -102,6 +103,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     names: list[Name]
     claims: list[Claim]
     evidence: list[str]
+    source: Literal["template", "llm"] = "template"
 
 
 Unit = tuple[Pair, ...]

@@ -41,7 +41,9 @@ Examples:
               help="Longest GOP of a file that is kept as it is, seconds.")  # fmt: skip
 @click.option("--live-chunk", "live_chunk_s", type=float, default=2.0, show_default=True, metavar="S",
               help="The same for a live source.")  # fmt: skip
-@click.option("--instruct", "ask_pairs", is_flag=True, help="Make question-answer pairs of it as well: DIR/instruct.")
+@click.option("--instruct", "ask_pairs", is_flag=True,
+              help="Make question-answer pairs of it as well: DIR/instruct. Their text is the templates'; "
+              "`strefer instruct --llm` rewrites.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress bar and no words, only errors.")
 @model_options
 def annotate(

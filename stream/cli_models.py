@@ -15,7 +15,7 @@ from engines.errors import UserError
 from engines.store import environment_key
 
 if TYPE_CHECKING:
-    from engines.chat import Budget, Chat
+    from engines.chat import Budget, Chat, Endpoint
     from stream.ask import Models
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -72,7 +72,16 @@ def models_of(
 def _chat(
     role: Literal["VLM", "LLM"], url: str | None, model: str | None, budget: Budget, deadline_s: float
 ) -> Chat | None:
-    from engines.chat import Chat, Endpoint
+    from engines.chat import Chat
+
+    endpoint = endpoint_of(role, url, model)
+    return None if endpoint is None else Chat(endpoint, deadline_s=deadline_s, budget=budget)
+
+
+def endpoint_of(role: Literal["VLM", "LLM"], url: str | None, model: str | None) -> Endpoint | None:
+    """The endpoint that the two options of a role name, with the environment's key; None where neither is given.
+    Raises UserError where one is missing, or the address is none or holds a secret."""
+    from engines.chat import Endpoint
 
     option = f"--{role.lower()}"
     if url is None and model is None:
@@ -87,4 +96,4 @@ def _chat(
         raise UserError(f"{option} {url!r} is no address: give one like http://host:8000/v1") from None
     if has_secret:
         raise UserError(f"{option} holds a user or password: leave it out, and put the key into STREFER_{role}_KEY")
-    return Chat(Endpoint(url, model, environment_key(role)), deadline_s=deadline_s, budget=budget)
+    return Endpoint(url, model, environment_key(role))

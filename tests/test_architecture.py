@@ -16,7 +16,16 @@ MAY_IMPORT = {
     "kernels": {"kernels"},
     "engines": {"engines", "kernels"},
     "producers": {"producers", "engines", "kernels", "stream.chunk", "stream.log", "stream.cli_log"},
-    "instruct": {"instruct", "engines.errors", "stream.events", "stream.mended", "stream.story"},
+    "instruct": {
+        "instruct",
+        "engines.errors",
+        "engines.chat",
+        "engines.store",
+        "stream.events",
+        "stream.mended",
+        "stream.story",
+        "stream.cli_models",
+    },
 }
 # Stages and what they are made of: policy, that knows no log and no command line.
 STAGES = (

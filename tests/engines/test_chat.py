@@ -51,6 +51,13 @@ def test_text_and_images_go_in_and_a_typed_answer_comes_out() -> None:
     assert schema["schema"]["additionalProperties"] is False
 
 
+def test_a_request_that_is_sent_again_is_told() -> None:
+    told: list[int] = []
+    with serving(failure(503), failure(429), RIGHT) as served:
+        Chat(Endpoint(served.url, "m"), deadline_s=10, again=lambda: told.append(len(served.asked))).ask("?", Animals)
+    assert told == [1, 2]
+
+
 @pytest.mark.parametrize("bad", [failure(429), failure(500), failure(503, retry_after="0.1"), Reply(b"{", cut=100)])
 def test_what_may_pass_is_asked_again(bad: Reply) -> None:
     with serving(bad, RIGHT) as served:
