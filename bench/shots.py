@@ -83,18 +83,18 @@ def judge(told: Sequence[int], video: Video, *, near: int = 1, late_s: float = 0
 class Scene:
     """One place: `at(t_s)` is its picture, float32 [H, W, 3]."""
 
-    def __init__(self, seed: int, light: float, kind: str = "") -> None:
+    def __init__(self, seed: int, light: float, kind: str, palette: F32) -> None:
         dice = self._dice = np.random.default_rng(seed)
         h, w = SIZE
         self._light, self._kind = light, kind
-        self._big = _picture(dice, (3 * h, 3 * w))
+        self._big = _picture(dice, (3 * h, 3 * w), palette)
         self._things = [_picture(dice, (int(s), int(1.2 * s))) for s in dice.uniform(0.2, 0.45, 2) * h]
-        self._ways = dice.uniform(-0.3, 0.3, (2, 2)) * (w, h)
+        self._ways = dice.uniform(-0.25, 0.25, (2, 2)) * (w, h)
         self._starts = dice.uniform(0.2, 0.6, (2, 2)) * (w, h)
         angle = dice.uniform(0, 2 * np.pi)
         speed = {"pan": dice.uniform(0.7, 1.1)}.get(kind, dice.choice([0.0, 0.03, 0.1])) * w
         self._pan = np.array([np.cos(angle), 0.5 * np.sin(angle)]) * speed
-        self._cover = cv2.resize(_picture(dice, (h, w)), (int(1.3 * w), int(1.3 * h)))
+        self._cover = cv2.resize(_picture(dice, (h, w)), (int(1.15 * w), int(1.2 * h)))
         self._cover_from = 1 if dice.random() < 0.5 else -1
 
     def at(self, t: float, length: float) -> F32:
@@ -118,19 +118,28 @@ class Scene:
         return out * np.float32(light)
 
     def _cover_at(self, share: float) -> float:
-        """x of what comes in, covers all and goes on: out of sight in the first and last quarter of the shot."""
+        """x of what comes in, covers all and goes on: out of sight in the first and last sixth of the shot."""
         w = SIZE[1]
-        way = np.clip((share - 0.25) / 0.5, 0, 1)
-        x = w - way * 2.3 * w
-        return float(x if self._cover_from > 0 else -0.3 * w - x)
+        way = np.clip((share - 1 / 6) * 1.5, 0, 1)
+        x = w - way * 2.15 * w
+        return float(x if self._cover_from > 0 else -0.15 * w - x)
 
 
 def video(kind: str, seed: int, rate: int, *, light: float = 1.0, shots: int = 5) -> Video:
-    """Shots of 1 to 2.6 seconds; `kind` is how they follow one another or what happens in them."""
+    """Shots of 1 to 2.6 seconds, longer ones between fades and dissolves; `kind` is how they follow one another or what happens in them.
+
+    Their colours are like those of the shot before, more or less: a film's mostly are.
+    """
     dice = np.random.default_rng([seed, rate, KINDS.index(kind), round(100 * light)])
-    lengths = [int(dice.uniform(1.0, 2.6) * rate) for _ in range(shots)]
     gradual = kind in ("fade", "dissolve")
-    scenes = [Scene(int(dice.integers(1 << 31)), light * dice.uniform(0.75, 1.0), kind) for _ in lengths]
+    shortest, longest = (2.4, 4.0) if gradual else (1.8, 2.6) if kind == "fill" else (1.0, 2.6)
+    lengths = [int(dice.uniform(shortest, longest) * rate) for _ in range(shots)]
+    palette = _palette(dice)
+    scenes = []
+    for _ in lengths:
+        scenes.append(Scene(int(dice.integers(1 << 31)), light * dice.uniform(0.75, 1.0), kind, palette))
+        other = np.float32(dice.choice([0.15, 0.5, 1.0]))
+        palette = (1 - other) * palette + other * _palette(dice)
     frames: list[F32] = []
     boundaries: list[Boundary] = []
     for n, (scene, length) in enumerate(zip(scenes, lengths, strict=True)):
@@ -153,7 +162,7 @@ def video(kind: str, seed: int, rate: int, *, light: float = 1.0, shots: int = 5
 
 def _fade(frames: list[F32], shot: list[F32], dice: np.random.Generator, rate: int) -> Boundary:
     """The end of `frames` fades to black (or white), a while of that, and `shot` comes out of it."""
-    n = min(max(2, int(dice.uniform(0.25, 0.8) * rate)), len(frames), len(shot) - 1)
+    n = max(2, int(dice.uniform(0.25, 0.8) * rate))
     ground = np.float32(255 if dice.random() < 0.25 else 0)
     first = len(frames) - n
     for i in range(n):
@@ -165,7 +174,7 @@ def _fade(frames: list[F32], shot: list[F32], dice: np.random.Generator, rate: i
 
 
 def _dissolve(frames: list[F32], shot: list[F32], dice: np.random.Generator, rate: int) -> Boundary:
-    n = min(max(3, int(dice.uniform(0.3, 1.5) * rate)), len(shot) - rate // 4, len(frames) - 1)
+    n = max(3, int(dice.uniform(0.3, 1.2) * rate))
     first = len(frames) - n
     for i in range(n):
         a = np.float32((i + 1) / (n + 1))
@@ -184,14 +193,21 @@ def _flash(shot: list[F32], dice: np.random.Generator, rate: int) -> None:
             shot[i] = (1 - blind) * shot[i] + blind * colour.astype(np.float32)
 
 
-def _picture(dice: np.random.Generator, size: tuple[int, int]) -> U8:
+def _palette(dice: np.random.Generator) -> F32:
+    """Three colours [3, 3], from grey to gaudy."""
+    colours = dice.uniform(10, 245, (3, 3))
+    grey = dice.uniform(0, 0.9)
+    return ((1 - grey) * colours + grey * colours.mean(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _picture(dice: np.random.Generator, size: tuple[int, int], palette: F32 | None = None) -> U8:
     """Noise of several scales in a palette of three colours, and shapes on it."""
     h, w = size
-    palette = dice.uniform(10, 245, (3, 3)).astype(np.float32)
+    palette = _palette(dice) if palette is None else palette
     fields = [np.zeros((h, w), np.float32) for _ in palette]
     for field in fields:
-        for cells in (3, 9, 30):
-            rough = dice.normal(0, 1.6 / cells**0.5, (cells, cells * w // h + 1)).astype(np.float32)
+        for cells in (3, 6, 12, 24, 48, 96):  # as much contrast in every octave, as in natural pictures
+            rough = dice.normal(0, 0.45, (cells, cells * w // h + 1)).astype(np.float32)
             field += cv2.resize(rough, (w, h), interpolation=cv2.INTER_CUBIC)
     weights = np.exp(2 * np.stack(fields, axis=-1))
     out = (weights / weights.sum(-1, keepdims=True)) @ palette
