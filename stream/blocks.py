@@ -53,19 +53,30 @@ def found(now: F32, other: F32) -> float | None:
     places = _textured(now)
     if len(places) < 3:
         return None
-    moved = camera(now, other)
+    dy, dx, _ = camera(now, other)
+    moved = (round(dy), round(dx))
     share = sum(_best(now, other, p, 1, moved) >= _KNOWN for p in places) / len(places)
     if share >= _ENOUGH:
         return share
     return max(share, sum(_best(now, other, p, _FAR) >= _KNOWN for p in places) / len(places))
 
 
-def camera(now: F32, other: F32) -> tuple[int, int]:
-    """Where the middle of `now` lies in `other`: (down, right) in pixels."""
+def camera(now: F32, other: F32) -> tuple[float, float, float]:
+    """Where the middle of `now` lies in `other`, (down, right) in pixels, and the correlation there."""
     h, w = now.shape
     y, x = h // 4, w // 4
-    _, _, _, (bx, by) = cv2.minMaxLoc(cv2.matchTemplate(other, now[y : h - y, x : w - x], cv2.TM_CCOEFF_NORMED))
-    return by - y, bx - x
+    fit = cv2.matchTemplate(other, now[y : h - y, x : w - x], cv2.TM_CCOEFF_NORMED)
+    _, best, _, (bx, by) = cv2.minMaxLoc(fit)
+    return by - y + _peak(fit[:, bx], by), bx - x + _peak(fit[by], bx), float(best)
+
+
+def _peak(fit: F32, at: int) -> float:
+    """Where between its neighbours the highest value lies, by the parabola through the three: slow pans add up."""
+    if not 0 < at < len(fit) - 1:
+        return 0.0
+    left, top, right = float(fit[at - 1]), float(fit[at]), float(fit[at + 1])
+    bend = left - 2 * top + right
+    return 0.5 * (left - right) / bend if bend < -1e-6 else 0.0
 
 
 def mixed(before: U8, between: U8, after: U8) -> float:

@@ -20,7 +20,7 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
 from engines.crops import U8, shrink
-from stream.blocks import camera, coarse, detail, found, mixed, thumb
+from stream.blocks import LONG, camera, coarse, detail, found, mixed, thumb
 
 WIDTH = 128
 """Pixels of the longer side at which frames are compared."""
@@ -30,6 +30,8 @@ _TICKS = 16
 """Thumbs kept of the shot, one a tick: two seconds."""
 _BLANK, _SEEN = 1.2, 2.5
 """Grey levels of deviation below which a picture is blank, and from which it is seen again."""
+_FAINT = 1.5
+"""Grey levels of deviation below which the detail of a thumb is noise for a good part."""
 
 
 class CutState(msgspec.Struct):
@@ -47,7 +49,7 @@ class CutState(msgspec.Struct):
     """One a tick, of this shot."""
     colours: list[np.ndarray] = msgspec.field(default_factory=list)
     """`coarse` pictures of the same frames."""
-    path: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    path: list[tuple[float, float]] = msgspec.field(default_factory=list)
     """Where the camera was at them, (down, right) in pixels of a thumb, from the shot's first."""
     thumb_us: int = -1
     ticks: int = 0
@@ -77,7 +79,7 @@ class Cuts:
         hardly: float = 0.4,
         mixed: float = 0.8,
         gone: float = 0.2,
-        still: int = 9,
+        still: float = 6.0,
         flash_us: int = 450_000,
     ) -> None:
         self._floor, self._plain, self._ratio = floor, plain, ratio
@@ -120,7 +122,7 @@ class Cuts:
                 usual = float(np.mean(state.scores)) if state.scores else 0.0
                 if score >= self._plain and score >= self._ratio * max(usual, 1.0):
                     return True
-            elif fit < 0.5 * state.fit and fit < (self._known if score < self._certain else self._hardly):
+            elif fit < 0.4 * state.fit and fit < (self._known if score < self._certain else self._hardly):
                 return True
             elif not was_blank:
                 state.fit = 0.7 * state.fit + 0.3 * fit
@@ -133,10 +135,10 @@ class Cuts:
         """Spans of 2, 4, 8 and 16 ticks in turn, the long ones less often: they change more slowly."""
         if state.thumbs and pts_us - state.thumb_us < _TICK_US:
             return False
-        now, y, x = detail(grey), 0, 0
+        now, y, x = detail(grey), 0.0, 0.0
         if state.thumbs:
-            dy, dx = camera(now, detail(state.thumbs[-1]))
-            y, x = state.path[-1][0] + dy, state.path[-1][1] + dx
+            dy, dx, sure = camera(now, detail(state.thumbs[-1]))
+            y, x = state.path[-1][0] + dy, state.path[-1][1] + (dx if sure >= 0.4 else LONG)
         state.thumbs = [*state.thumbs, grey][-_TICKS - 1 :]
         state.colours = [*state.colours, coarse(state.image)][-_TICKS - 1 :]
         state.path = [*state.path, (y, x)][-_TICKS - 1 :]
@@ -151,7 +153,10 @@ class Cuts:
                 continue  # the camera has gone elsewhere: no wonder that nothing is the same
             if mixed(state.colours[first], state.colours[-1 - half], state.colours[-1]) < self._mixed:
                 continue
-            fit = found(now, detail(state.thumbs[first]))
+            before = detail(state.thumbs[first])
+            if before.std() < max(_FAINT, now.std() / 4):
+                continue  # a flash, or all but dark: there is nothing to be found in it
+            fit = found(now, before)
             if fit is not None and fit < self._gone:
                 return True
         return False
