@@ -1,7 +1,8 @@
 """Generated videos whose cuts, fades and dissolves are known, and the judge of who finds them.
 
-Scenes are noise of several scales in a palette of their own, with shapes and moving things, seen by a camera that pans
-slowly. What is no boundary is put inside the shots: flashes, shake, fast pans, a thing that fills the picture, slow light.
+Scenes are noise of several scales in a palette of their own, with shapes and moving things, seen by a camera that
+pans slowly. What is no boundary is put inside the shots: flashes, shake, fast pans, a thing that fills the picture,
+slow light.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ class Scene:
         light = self._light
         if self._kind == "light":
             light *= 1 + 0.6 * np.sin(np.pi * (t / length - 0.5))
-        return out * np.float32(light)
+        lit: F32 = out * np.float32(light)
+        return lit
 
     def _cover_at(self, share: float) -> float:
         """x of what comes in, covers all and goes on: out of sight in the first and last sixth of the shot."""
@@ -126,7 +128,9 @@ class Scene:
 
 
 def video(kind: str, seed: int, rate: int, *, light: float = 1.0, shots: int = 5) -> Video:
-    """Shots of 1 to 2.6 seconds, longer ones between fades and dissolves; `kind` is how they follow one another or what happens in them.
+    """Shots of 1 to 2.6 seconds, longer ones between fades and dissolves.
+
+    kind: how they follow one another, or what happens in them.
 
     Their colours are like those of the shot before, more or less: a film's mostly are.
     """
@@ -197,7 +201,8 @@ def _palette(dice: np.random.Generator) -> F32:
     """Three colours [3, 3], from grey to gaudy."""
     colours = dice.uniform(10, 245, (3, 3))
     grey = dice.uniform(0, 0.9)
-    return ((1 - grey) * colours + grey * colours.mean(axis=1, keepdims=True)).astype(np.float32)
+    palette: F32 = ((1 - grey) * colours + grey * colours.mean(axis=1, keepdims=True)).astype(np.float32)
+    return palette
 
 
 def _picture(dice: np.random.Generator, size: tuple[int, int], palette: F32 | None = None) -> U8:

@@ -1,6 +1,7 @@
 """What of one picture is to be found in another, block by block: moved, lit otherwise, or mixed with a third.
 
-Normalised correlation (OpenCV's `matchTemplate`) forgives light, a search forgives motion; what neither explains is new.
+Normalised correlation (OpenCV's `matchTemplate`) forgives light, a search forgives motion; what neither explains is
+new.
 """
 
 from __future__ import annotations
@@ -113,5 +114,6 @@ def _best(picture: F32, other: F32, at: tuple[int, int], reach: int, moved: tupl
 
 def _flat(picture: F32) -> F32:
     """A picture [h, w, 3] as a vector of length 1, with a mean of 0 in every channel."""
-    v = (picture - picture.mean(axis=(0, 1))).reshape(-1)
-    return v / np.float32(max(1e-3, float(np.linalg.norm(v))))
+    v: F32 = (picture - picture.mean(axis=(0, 1))).reshape(-1)
+    v /= np.float32(max(1e-3, float(np.linalg.norm(v))))
+    return v

@@ -14,6 +14,7 @@ following begin anew, and that can only be now; ghosts of both shots would be fo
 
 from __future__ import annotations
 
+import cv2
 import msgspec
 import numpy as np
 from scenedetect import FrameTimecode
@@ -21,6 +22,7 @@ from scenedetect.detectors import ContentDetector
 
 from engines.crops import U8, shrink
 from stream.blocks import LONG, camera, coarse, detail, found, mixed, thumb
+from stream.patch import F32
 
 WIDTH = 128
 """Pixels of the longer side at which frames are compared."""
@@ -87,25 +89,25 @@ class Cuts:
         self._mixed, self._gone, self._still = mixed, gone, still
         self._score = _Score()
 
-    def step(self, state: CutState, rgb: U8, pts_us: int) -> bool:
+    def step(self, state: CutState, rgb: U8, pts_us: int) -> tuple[bool, U8, float]:
+        """One frame [H, W, 3]: whether a new shot begins with it, its small BGR image, and its content score."""
         h, w = rgb.shape[:2]
         k = min(1.0, WIDTH / max(h, w))
         image = np.ascontiguousarray(shrink(rgb, (max(8, round(w * k)), max(8, round(h * k))))[:, :, ::-1])
         grey = thumb(image)
-        if state.image is None or state.image.shape != image.shape:
-            changed = state.image is not None
+        last, state.image = state.image, image
+        if last is None or last.shape != image.shape:
             self._begin(state, None if grey.std() < _BLANK else grey)
-            state.image = image
-            return changed
-        score = self._score.between(state.image, image)
-        state.image = image
-        cut = self._is_new(state, grey, score, pts_us)
-        state.scores = [*state.scores, score][-_WINDOW:]
+            return last is not None, image, 0.0
+        score = self._score.between(last, image)
+        cut = self._is_new(state, image, grey, score, pts_us)
         if cut:
             self._begin(state, None if state.blank_us >= 0 else grey)
-        return cut
+        else:
+            state.scores = [*state.scores, score][-_WINDOW:]
+        return cut, image, score
 
-    def _is_new(self, state: CutState, grey: U8, score: float, pts_us: int) -> bool:
+    def _is_new(self, state: CutState, image: U8, grey: U8, score: float, pts_us: int) -> bool:
         contrast = float(grey.std())
         if state.grey is None:  # a shot that has shown nothing yet: it begins with what is seen first
             if contrast >= _BLANK:
@@ -119,8 +121,7 @@ class Cuts:
         if was_blank or score >= self._floor:
             fit = _found(grey, state.grey)
             if fit is None:
-                usual = float(np.mean(state.scores)) if state.scores else 0.0
-                if score >= self._plain and score >= self._ratio * max(usual, 1.0):
+                if self._is_plain(state, grey, score, was_blank):
                     return True
             elif fit < 0.4 * state.fit and fit < (self._known if score < self._certain else self._hardly):
                 return True
@@ -129,9 +130,17 @@ class Cuts:
         else:
             state.fit = 0.7 * state.fit + 0.3
         state.grey = grey
-        return self._dissolved(state, grey, pts_us)
+        return self._dissolved(state, image, grey, pts_us)
 
-    def _dissolved(self, state: CutState, grey: U8, pts_us: int) -> bool:
+    def _is_plain(self, state: CutState, grey: U8, score: float, was_blank: bool) -> bool:
+        """Where nothing has texture: the score stands out from those before, or what is back is unlike what went."""
+        assert state.grey is not None
+        if was_blank:
+            return _alike(grey, state.grey) < 0.5
+        usual = float(np.mean(state.scores)) if state.scores else 0.0
+        return score >= self._plain and score >= self._ratio * max(usual, 1.0)
+
+    def _dissolved(self, state: CutState, image: U8, grey: U8, pts_us: int) -> bool:
         """Spans of 2, 4, 8 and 16 ticks in turn, the long ones less often: they change more slowly."""
         if state.thumbs and pts_us - state.thumb_us < _TICK_US:
             return False
@@ -140,7 +149,7 @@ class Cuts:
             dy, dx, sure = camera(now, detail(state.thumbs[-1]))
             y, x = state.path[-1][0] + dy, state.path[-1][1] + (dx if sure >= 0.4 else LONG)
         state.thumbs = [*state.thumbs, grey][-_TICKS - 1 :]
-        state.colours = [*state.colours, coarse(state.image)][-_TICKS - 1 :]
+        state.colours = [*state.colours, coarse(image)][-_TICKS - 1 :]
         state.path = [*state.path, (y, x)][-_TICKS - 1 :]
         state.thumb_us = pts_us
         state.ticks += 1
@@ -153,13 +162,19 @@ class Cuts:
                 continue  # the camera has gone elsewhere: no wonder that nothing is the same
             if mixed(state.colours[first], state.colours[-1 - half], state.colours[-1]) < self._mixed:
                 continue
-            before = detail(state.thumbs[first])
-            if before.std() < max(_FAINT, now.std() / 4):
-                continue  # a flash, or all but dark: there is nothing to be found in it
-            fit = found(now, before)
-            if fit is not None and fit < self._gone:
+            if self._is_gone(now, state.thumbs[first], self._gone) and (
+                half == 1 or self._is_gone(now, state.thumbs[first + 1], 0.5)  # or else the first was but a flash
+            ):
                 return True
         return False
+
+    def _is_gone(self, now: F32, then: U8, at_most: float) -> bool:
+        """That no more than a little of the picture of then is to be seen now."""
+        before = detail(then)
+        if before.std() < max(_FAINT, now.std() / 4):
+            return False  # all but dark: there is nothing to be found in it
+        fit = found(now, before)
+        return fit is not None and fit < at_most
 
     def _begin(self, state: CutState, grey: U8 | None) -> None:
         state.scores, state.fit, state.grey, state.blank_us = [], 1.0, grey, -1
@@ -168,7 +183,14 @@ class Cuts:
 
 def _found(now: U8, before: U8) -> float | None:
     """How much of either is in the other: what comes into the picture hides as much as it shows."""
+    if _alike(now, before) >= 0.95:
+        return 1.0
     a, b = detail(now), detail(before)
     there = found(a, b)
     back = found(b, a) if there is not None and there < 0.5 else None
     return there if back is None or there is None else max(there, back)
+
+
+def _alike(a: U8, b: U8) -> float:
+    """Correlation of two thumbs as they lie."""
+    return float(cv2.matchTemplate(a, b, cv2.TM_CCOEFF_NORMED)[0, 0])

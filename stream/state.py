@@ -17,7 +17,7 @@ from stream.scan import ScanState
 from stream.transcribe import TranscribeState
 from stream.view import FollowState
 
-VERSION = 5
+VERSION = 6
 
 
 class RecentChunk(msgspec.Struct, frozen=True):

@@ -20,9 +20,9 @@ MAY_IMPORT = {
 }
 # Stages and what they are made of: policy, that knows no log and no command line.
 STAGES = (
-    "ask associate attach background clip closeup colours company detect draft entity expression flow lexicon look "
-    "lookback masklets motion outline overlap parse parse_llm patch phrases picture pipeline pressure reading "
-    "recognize recognize_vlm redraw refer refer_vlm region reidentify traits transcribe view"
+    "ask associate attach background blocks clip closeup colours company cuts detect draft drift entity expression "
+    "flow lexicon look lookback masklets motion outline overlap parse parse_llm patch phrases picture pipeline "
+    "pressure reading recognize recognize_vlm redraw refer refer_vlm region reidentify traits transcribe view"
 ).split()
 OUTSIDE_STAGES = ("kafka", "sqlite3", "stream.log", "stream.worker", "stream.annotate", "producers", "click", "rich")
 # Where each heavy dependency may be imported; a missing one is then told in one place.
@@ -45,7 +45,7 @@ HOMES = {
     "pooch": {"engines/store.py"},
     "pyarrow": {"instruct/formats/parquet.py"},
     "pycocotools": {"kernels/rle.py"},
-    "scenedetect": {"stream/clip.py"},
+    "scenedetect": {"stream/cuts.py"},
     "supervision": {"stream/overlay.py"},
     "numba": {"kernels/cpu/rle.py"},
     "tokenizers": {"engines/imagetext.py"},
