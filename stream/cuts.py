@@ -79,9 +79,9 @@ class Cuts:
         certain: float = 27.0,
         known: float = 0.28,
         hardly: float = 0.4,
-        mixed: float = 0.8,
-        gone: float = 0.2,
-        still: float = 6.0,
+        mixed: float = 0.88,
+        gone: float = 0.14,
+        still: float = 5.0,
         flash_us: int = 450_000,
     ) -> None:
         self._floor, self._plain, self._ratio = floor, plain, ratio
@@ -163,7 +163,7 @@ class Cuts:
             if mixed(state.colours[first], state.colours[-1 - half], state.colours[-1]) < self._mixed:
                 continue
             if self._is_gone(now, state.thumbs[first], self._gone) and (
-                half == 1 or self._is_gone(now, state.thumbs[first + 1], 0.5)  # or else the first was but a flash
+                half == 1 or self._is_gone(now, state.thumbs[first + 1], 0.35)  # or else the first was but a flash
             ):
                 return True
         return False

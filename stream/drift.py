@@ -26,7 +26,7 @@ class DriftState(msgspec.Struct):
     colours: np.ndarray | None = None
     """Mean histogram [192] float32 of the segment's units."""
     pace: float = 0.0
-    """Mean content score of the segment's frames."""
+    """How often the motion of the segment's frames doubles: mean of log2(1 + content score). One jump is no motion."""
     units: int = 0
     unit_us: int = -1
     """Start of the running unit."""
@@ -35,7 +35,7 @@ class DriftState(msgspec.Struct):
     samples: int = 0
     sample_us: int = -1
     change: float = 0.0
-    """Content scores of the running unit's frames, added up."""
+    """`pace` of the running unit's frames, added up."""
     frames: int = 0
     away: list[tuple[np.ndarray, float]] = msgspec.field(default_factory=list)
     """Units that wait for a second one, each histogram and pace."""
@@ -64,7 +64,7 @@ class Drift:
             histogram = _histogram(image)
             state.sum = histogram if state.sum is None else state.sum + histogram
             state.samples, state.sample_us = state.samples + 1, pts_us
-        state.change, state.frames = state.change + score, state.frames + 1
+        state.change, state.frames = state.change + math.log2(1 + score), state.frames + 1
         return False
 
     def begin(self, state: DriftState) -> None:
@@ -80,7 +80,7 @@ class Drift:
         pace = state.change / state.frames
         if state.colours is not None:
             apart = 1 - float(np.minimum(colours, state.colours).sum())
-            apart += 0.25 * abs(math.log2((pace + 1) / (state.pace + 1)))
+            apart += 0.25 * abs(pace - state.pace)
             if apart >= self._far * min(1.0, 1.6 - 1.2 * age):
                 state.away = [*state.away, (colours, pace)]
                 return len(state.away) >= _AWAY
