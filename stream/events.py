@@ -81,7 +81,8 @@ class FeedGap(Body, frozen=True, kw_only=True):
 
 
 class SegmentOpened(Body, frozen=True, kw_only=True):
-    """A segment began, and why: the feed's start, a cut, drifted colours, or the last one had its longest length."""
+    """A segment began, and why: the feed's start, a cut (a fade or a dissolve too), drifted colours or motion, or the
+    last one had its longest length."""
 
     segment: int
     start_us: int

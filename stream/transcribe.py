@@ -89,7 +89,7 @@ class Transcriber:
         if e.state != "visible" or not e.sights:
             return Actor(e, None, None)
         # Of who is cut off above all the time the network makes a body up.
-        whole = any(s.y - s.h / 2 > _BORDER * size[0] for s in e.sights)
+        whole = any(s.y - s.h / 2 > 3 * _BORDER * size[0] for s in e.sights)
         body = body_of(e.sights) if e.category == "person" and whole else None
         if body is not None:
             passed_s = 0.0 if story.seen_us < 0 else (pts_us - story.seen_us) / 1e6

@@ -29,10 +29,10 @@ MAY_IMPORT = {
 }
 # Stages and what they are made of: policy, that knows no log and no command line.
 STAGES = (
-    "ask associate attach background body clip closeup colours company detect draft entity expression flow gesture "
-    "lexicon look lookback masklets motion movement outline overlap parse parse_llm patch phrases picture pipeline "
-    "pressure reading recognize recognize_vlm redraw refer refer_vlm region reidentify relation timeline traits "
-    "transcribe transcribe_vlm view"
+    "ask associate attach background blocks body clip closeup colours company cuts detect draft drift entity "
+    "expression flow gesture lexicon look lookback masklets motion movement outline overlap parse parse_llm patch "
+    "phrases picture pipeline pressure reading recognize recognize_vlm redraw refer refer_vlm region reidentify "
+    "relation timeline traits transcribe transcribe_vlm view"
 ).split()
 OUTSIDE_STAGES = ("kafka", "sqlite3", "stream.log", "stream.worker", "stream.annotate", "producers", "click", "rich")
 # Where each heavy dependency may be imported; a missing one is then told in one place.
@@ -55,7 +55,7 @@ HOMES = {
     "pooch": {"engines/store.py"},
     "pyarrow": {"instruct/formats/parquet.py"},
     "pycocotools": {"kernels/rle.py"},
-    "scenedetect": {"stream/clip.py"},
+    "scenedetect": {"stream/cuts.py"},
     "supervision": {"stream/overlay.py"},
     "numba": {"kernels/cpu/rle.py"},
     "tokenizers": {"engines/imagetext.py"},

@@ -56,8 +56,8 @@ def true_of(told: Told, c: Claim, first: int, last: int) -> bool:
             times = [i for i in inside if c.text in _done(a, i)]
             if c.kind == "part":
                 third = (last - first) / 3
-                hits = [int(min(2, (i - first) // third)) == c.n for i in times]
-                return bool(times) and (all(hits[:-1]) if c.holds else not any(hits[1:-1]))
+                hits = [int(min(2, (i - first) // third)) == c.n for i in times if not _lone(told, a, i, c.text)]
+                return bool(hits) and (all(hits[:-1]) if c.holds else not any(hits[1:-1]))
             return all(any(s <= i * STEP_US <= e for s, e in c.spans) or _lone(told, a, i, c.text) for i in times)
         case "stays":
             told_frames = {i for s, e in c.spans for i in range(s // STEP_US, e // STEP_US + 1)}

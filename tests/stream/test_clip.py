@@ -1,16 +1,21 @@
-"""Segments from generated shots: every cut at its frame, nothing for flashes and motion, a longest length."""
+"""Segments: their bounds for every input, their reasons, and that chunks make no difference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pictures import U8, shifted, texture
 
 from stream.clip import Clipper, ClipState
+from stream.cuts import Cuts
 from stream.events import Body, SegmentClosed, SegmentOpened
+from stream.state import FeedState, restore, snapshot
 
 STEP_US = 40_000
 
@@ -62,29 +67,57 @@ def test_every_cut_at_its_frame(lengths: tuple[int, ...]) -> None:
     assert (rows[0][3], rows[-1][4]) == ("start", "end")
 
 
-def test_motion_is_no_cut() -> None:
-    assert play(shot(3, 60, drift=12.0))[0] == []
+def test_a_short_shot_is_told_and_merged_with_the_next() -> None:
+    """Following begins anew at every cut; a segment opens only where the one before is long enough."""
+    frames = [f for seed, n in enumerate((25, 5, 25)) for f in shot(seed, n)]
+    cuts, events = play(frames)
+    assert cuts == [25, 30]
+    assert [r[1] for r in segments(events)] == [0, 25 * STEP_US]
 
 
-def test_noise_and_light_are_no_cuts() -> None:
-    dice = np.random.default_rng(5)
-    still = texture(1)
-    frames = [np.clip(still + dice.normal(0, 6, still.shape) + 0.6 * i, 0, 255).astype(np.uint8) for i in range(60)]
-    assert play(frames)[0] == []
+def test_a_montage() -> None:
+    """Shots of 4 frames: segments of 4 of them, 640 ms, since 3 are shorter than set."""
+    cuts, events = play([f for seed in range(12) for f in shot(seed, 4)])
+    assert cuts == list(range(4, 48, 4))
+    assert [r[1] for r in segments(events)] == [0, 16 * STEP_US, 32 * STEP_US]
 
 
-def test_no_segment_is_shorter_than_set() -> None:
-    frames = [f for seed in range(12) for f in shot(seed, 4)]
-    _, events = play(frames, Clipper(shortest_us=500_000, threshold=1000))
-    assert all(end - start >= 500_000 for _, start, end, _, _ in segments(events)[:-1])
+PICTURES = [texture(n, (36, 64)) for n in range(3)] + [
+    np.zeros((36, 64, 3), np.uint8),
+    np.full((36, 64, 3), (200, 40, 90), np.uint8),
+    np.zeros((40, 64, 3), np.uint8),
+]
 
 
-def test_a_flash_does_not_break_a_long_shot_twice() -> None:
-    """One white frame: at most one segment ends there, and the same picture behind it opens no third."""
-    frames = shot(2, 50, drift=0.5)
-    frames[25] = np.full_like(frames[25], 255)
-    rows = segments(play(frames)[1])
-    assert len(rows) <= 2
+def clippers() -> st.SearchStrategy[tuple[int, int]]:
+    """Shortest and longest lengths."""
+    return st.tuples(st.integers(1, 900_000), st.integers(0, 2_000_000)).map(lambda p: (p[0], p[0] + p[1]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    bounds=clippers(),
+    shown=st.lists(st.tuples(st.sampled_from(range(len(PICTURES))), st.integers(1, 1_500_000)), max_size=40),
+)
+def test_no_segment_is_shorter_or_longer_than_set(bounds: tuple[int, int], shown: Sequence[tuple[int, int]]) -> None:
+    shortest_us, longest_us = bounds
+    clipper, state = Clipper(shortest_us=shortest_us, longest_us=longest_us), ClipState()
+    events, pts_us = list[Body](), 0
+    for picture, step_us in shown:
+        _, told = clipper.step(state, PICTURES[picture], pts_us)
+        assert all(e.start_us <= pts_us for e in told if isinstance(e, SegmentOpened)), "nothing of what is to come"
+        events += told
+        pts_us += step_us
+    events += clipper.close(state, pts_us, "end")
+    rows = segments(events)
+    assert [end for *_, end, _, _ in rows[-1:]] == [pts_us] * bool(shown)
+    assert all(end - start <= longest_us for _, start, end, _, _ in rows)
+    assert all(end - start >= shortest_us for _, start, end, _, _ in rows[:-1])
+
+
+def test_the_bounds_must_fit_each_other() -> None:
+    with pytest.raises(ValueError, match="shortest_us 3"):
+        Clipper(shortest_us=3, longest_us=2)
 
 
 def test_longest_length() -> None:
@@ -100,12 +133,89 @@ def test_drift_without_a_cut() -> None:
     assert "drift" in {r[3] for r in segments(events)}
 
 
+def tinted(seed: int, tint: Sequence[float]) -> U8:
+    return np.clip(texture(seed, (90, 160)) * 0.5 + np.array(tint), 0, 255).astype(np.uint8)
+
+
+def slowly(colours: Sequence[Sequence[float]], frames: int) -> list[U8]:
+    """One picture whose tint goes from colour to colour, each `frames` long, half of that in between."""
+    out: list[U8] = []
+    for a, b in pairwise(colours):
+        out += [tinted(1, a)] * (frames // 2)
+        out += [tinted(1, np.array(a) + (np.array(b) - a) * i / frames) for i in range(frames)]
+    return out + [tinted(1, colours[-1])] * frames
+
+
+RED, BLUE = (130, 0, 0), (0, 0, 130)
+
+
+def test_what_drifts_back_within_a_second_is_merged() -> None:
+    still = [tinted(1, RED)] * 60
+    assert len(segments(play(still + [tinted(1, BLUE)] * 22 + still, Clipper(cuts=Never()))[1])) == 1
+    assert len(segments(play(still + [tinted(1, BLUE)] * 100, Clipper(cuts=Never()))[1])) == 2
+
+
+class Never(Cuts):
+    """Finds no cut, so that drift is seen by itself."""
+
+    def step(self, *args: object) -> tuple[bool, U8, float]:
+        _, image, score = super().step(*args)  # type: ignore[arg-type]
+        return False, image, score
+
+
+def test_drift_of_motion() -> None:
+    """A still picture begins to race: the same colours, another segment."""
+    still, racing = [shot(3, 1)[0]] * 80, shot(3, 100, drift=9.0)
+    rows = segments(play([*still, *racing], Clipper(cuts=Never()))[1])
+    assert [r[3] for r in rows] == ["start", "drift"]
+    assert 80 * STEP_US < rows[1][1] <= 140 * STEP_US
+
+
+def test_the_longer_a_segment_the_less_drift_it_takes() -> None:
+    """What is no other scene to a young segment is where an old one, that must end soon, is split best."""
+    frames = [tinted(1, RED)] * 175 + [tinted(1, (110, 12, 12))] * 100
+    young = segments(play(frames, Clipper(longest_us=100_000_000))[1])
+    old = segments(play(frames, Clipper(longest_us=10_000_000))[1])
+    assert [r[3] for r in young] == ["start"]
+    assert [r[3] for r in old][:2] == ["start", "drift"]
+    assert 175 * STEP_US < old[1][1] < 10_000_000
+
+
+def test_chunks_make_no_difference() -> None:
+    """The state goes through its bytes after any frame; and it stays small."""
+    frames = [f for seed, n in enumerate((30, 8, 60)) for f in shot(seed, n)]
+    frames[50] = np.full_like(frames[50], 255)
+    frames += slowly((RED, BLUE), 50)
+    whole = play(frames)
+    for every in (1, 7):
+        clipper, feed = Clipper(), FeedState("f")
+        cuts, events = [], list[Body]()
+        for i, frame in enumerate(frames):
+            cut, told = clipper.step(feed.scan.clip, frame, i * STEP_US)
+            cuts, events = cuts + [i] * cut, events + told
+            if i % every == 0:
+                data = snapshot(feed)
+                assert len(data) < 120_000
+                feed = restore(data)
+        assert (cuts, events + clipper.close(feed.scan.clip, len(frames) * STEP_US, "end")) == whole
+
+
 def test_black_frames_and_a_new_size() -> None:
     black = [np.zeros((90, 160, 3), np.uint8)] * 20
     assert play(black)[0] == []
     cuts, events = play([*black, *([np.zeros((120, 160, 3), np.uint8)] * 20)])
     assert cuts == [20]
     assert len(segments(events)) == 2
+
+
+def test_a_gap_begins_afresh() -> None:
+    clipper, state = Clipper(), ClipState()
+    clipper.step(state, texture(1), 0)
+    assert [e.reason for e in clipper.close(state, 40_000, "gap") if isinstance(e, SegmentClosed)] == ["gap"]
+    assert msgspec.structs.replace(state, segment=0) == ClipState()
+    cut, events = clipper.step(state, texture(2), 900_000)
+    assert not cut
+    assert [(e.segment, e.reason) for e in events if isinstance(e, SegmentOpened)] == [(2, "start")]
 
 
 def test_nothing_to_close() -> None:

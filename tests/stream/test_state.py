@@ -97,7 +97,7 @@ def states(draw: st.DrawFn) -> FeedState:
     state.unread_queries = draw(st.dictionaries(st.text(), TIMES, max_size=2))
     state.scan.masks = draw(st.lists(REGIONS, max_size=2))
     state.scan.motion.energy = draw(st.none() | arrays(np.float32, 5, 7))
-    state.scan.clip.image = draw(st.none() | hnp.arrays(np.uint8, (4, 6, 3)))
+    state.scan.clip.cuts.image = draw(st.none() | hnp.arrays(np.uint8, (4, 6, 3)))
     return state
 
 
