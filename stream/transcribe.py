@@ -7,6 +7,7 @@ Absence needs no action: exits and re-entries tell it.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -88,8 +89,8 @@ class Transcriber:
         story = state.stories.setdefault(e.id, Story())
         if e.state != "visible" or not e.sights:
             return Actor(e, None, None)
-        # Of who is cut off above all the time the network makes a body up.
-        whole = any(s.y - s.h / 2 > 3 * _BORDER * size[0] for s in e.sights)
+        # Of who is mostly cut off above the network makes a body up.
+        whole = statistics.median(s.y - s.h / 2 for s in e.sights) > 2 * _BORDER * size[0]
         body = body_of(e.sights) if e.category == "person" and whole else None
         if body is not None:
             passed_s = 0.0 if story.seen_us < 0 else (pts_us - story.seen_us) / 1e6
