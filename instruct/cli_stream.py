@@ -20,10 +20,13 @@ def follow(place: Place, options: Options, *, least_clip_us: int, group: str, dr
     """Run until stopped by a signal, or with `drain` until nothing is left."""
     from producers.cli import stop_on_signals
 
+    new = not place.exists()
     if drain:
         place.must_exist()
     stop = stop_on_signals()
     log = place.open()
+    if new:
+        click.echo(f"{place} is new and holds no annotations yet: waiting for some", err=True)
     one = Instructor(log, options, least_clip_us=least_clip_us, group=group)
     busy_s = time.monotonic()
 

@@ -274,8 +274,9 @@ class Clipper:
         return clipper
 
     def _segment(self, body: SegmentClosed, place: tuple[int, int]) -> None:
-        if body.end_us <= self.done_us:
-            return  # read again
+        if body.end_us <= self.done_us:  # read again, for what is known by then
+            self._window(body.start_us, body.end_us, place)
+            return
         if body.end_us > body.start_us:
             start = body.start_us if self._open is None else self._open[0]
             self._open = (start, body.end_us, place)
@@ -332,7 +333,7 @@ class Clipper:
         self._seen_us.update(dict.fromkeys(seen, end))
         for entity in [e for e in self._known if end - self._seen_us.setdefault(e, end) > _FORGET_US]:
             del self._known[entity], self._seen_us[entity]
-        self._pending, self.done_us = left, end
+        self._pending, self.done_us = left, max(self.done_us, end)
         self._forget_thoughts()
         return Window(self.feed, self._video, self._size, self._rate, start, end, (*prior, *inside))
 
