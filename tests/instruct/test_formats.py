@@ -16,7 +16,7 @@ from bench.layouts import ytvis as layout
 from instruct.dataset import write
 from instruct.export.masks import masks_of
 from instruct.export.mots import left_out, mots
-from instruct.export.ytvis import ytvis
+from instruct.export.ytvis import YtvisExporter
 from instruct.formats.jsonl import read
 from instruct.formats.llava import frame_number
 from instruct.make import Options
@@ -105,8 +105,10 @@ def test_frame_numbers(rate: str, number: int) -> None:
 
 def test_ytvis_is_read_by_its_layout(tmp_path: Path) -> None:
     events = told().events
-    content = msgspec.json.encode(ytvis([masks_of("feed", events)]))
-    (tmp_path / "instances.json").write_bytes(content)
+    writer = YtvisExporter(tmp_path / "instances.json")
+    writer.add(masks_of("feed", events))
+    writer.close()
+    content = (tmp_path / "instances.json").read_text()
     (case,) = layout.read(tmp_path, Fraction(10))
     assert case.size == SIZE
     assert case.categories == {1: "person", 2: "dog"}
