@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from engines.errors import UserError
 from instruct.cli_rewrite import Rewriting, rewriting_options
 from instruct.formats import NAMES
+from instruct.make import Options
 from instruct.pair import GROUPS, Group
+from stream.cli_log import log_options
+from stream.log.place import Place
 
 if TYPE_CHECKING:
     from instruct.dataset import Written
+    from instruct.rewrite import Rewriter
 
 _EPILOG = """\b
 Examples:
@@ -23,13 +28,15 @@ Examples:
   strefer instruct day1/annotations.jsonl day2/annotations.jsonl --out pairs --formats jsonl,parquet,llava
   strefer instruct all --out pairs --seed 7 --limit 1000            (a folder of annotated folders)
   strefer instruct clip.annotated --out pairs --mix mask+time=1,mask=2,time=1,plain=0
+  strefer instruct --log run                              (as they come, into the log's video.instructions)
+  strefer instruct --log run --out pairs --add            (the log's annotations so far; run it every day)
   strefer instruct clip.annotated --out pairs --llm http://127.0.0.1:8000/v1 --llm-model qwen3     (reworded)
 """
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("sources", metavar="ANNOTATIONS...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the dataset.")
+@click.argument("sources", metavar="[ANNOTATIONS...]", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the dataset.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same annotations: same bytes.")
 @click.option("--mix", default="strefer", show_default=True, metavar="MIX",
               help="Shares of the groups: strefer, all (keep what there is), or like mask+time=1,mask=2.")  # fmt: skip
@@ -40,36 +47,50 @@ Examples:
               help="Segments are joined into clips of at least this length; a pair is about one clip.")  # fmt: skip
 @click.option("--formats", default="jsonl", show_default=True, metavar="LIST", help=f"Some of {','.join(NAMES)}.")
 @click.option("--fresh", is_flag=True, help="Replace a dataset that the folder holds.")
+@click.option("--add", is_flag=True,
+              help="Add what is new to the dataset in the folder, in shards of its own; feeds may go on.")  # fmt: skip
+@click.option("--drain", is_flag=True, help="Of a log, without --out: stop when nothing is left to do.")
+@click.option("--group", default="strefer-instruct", show_default=True, metavar="NAME",
+              help="Of a log, without --out: consumer group; its members share the feeds.")  # fmt: skip
+@log_options
 @click.option("--quiet", is_flag=True, help="No progress bar and no words, only errors.")
 @rewriting_options
 def instruct(
-    sources: tuple[Path, ...], out: Path, seed: int, mix: str, limit: int | None, per_minute: int, clip_s: float,
-    formats: str, fresh: bool, quiet: bool, rewriting: Rewriting,
+    sources: tuple[Path, ...], out: Path | None, seed: int, mix: str, limit: int | None, per_minute: int, clip_s: float,
+    formats: str, fresh: bool, add: bool, drain: bool, group: str, quiet: bool, place: Place, rewriting: Rewriting,
 ) -> None:  # fmt: skip
     """Turn annotations into question-answer pairs that refer to regions and times.
 
     ANNOTATIONS are annotations.jsonl files of `strefer annotate`, its folders, or folders of them. Every pair names the
     events it rests on, and an independent checker has recomputed its answer from them. README.md in the folder counts
-    what was made and what was left out.
+    what was made and what was left out. --add goes on with a dataset: of each feed what it does not hold yet.
+
+    Without ANNOTATIONS the annotations of a log (--log or --kafka) are read: with --out as far as they are now, into a
+    dataset; without it as they come, into the log's video.instructions, until stopped. Each clip's pairs are committed
+    together, and a process that is killed goes on where it was.
 
     With --llm a language model words the pairs anew. Times, regions, names, actions and answers stay, or the rewrite is
     refused and the template's text kept. Where the budget ends or the endpoint fails, the rest stays as it is.
     """
-    from instruct import dataset
-    from instruct.make import Options
-    from instruct.read import check, find
-
     names = _formats(formats)
     options = Options(seed=seed, mix=read_mix(mix), per_minute=per_minute)
-    paths = find(sources)
-    with (
-        _progress(2 * sum(p.stat().st_size for p in paths), quiet=quiet) as bar,
-        rewriting.open(bar.answered) as rewrite,
-    ):
-        done = dataset.write(
-            check(paths, bar.read), out, options, names=names, limit=limit, least_clip_us=round(clip_s * 1e6),
-            fresh=fresh, tell=bar.read, rewrite=rewrite,
-        )  # fmt: skip
+    least_us = round(clip_s * 1e6)
+    if not sources and not _names_log(place):
+        raise UserError("nothing to read: give annotations (files or folders), or a log with --log or --kafka")
+    if sources and _names_log(place) and not place.servers:
+        raise UserError("annotations and --log are two sources: give one of them")
+    if out is None:
+        if sources:
+            raise UserError("--out is missing: the folder for the dataset")
+        _only_with_out(("limit", "formats", "fresh", "add", "llm_url"))
+        from instruct.cli_stream import follow
+
+        follow(place, options, least_clip_us=least_us, group=group, drain=drain, quiet=quiet)
+        return
+    if fresh and add:
+        raise UserError("--fresh replaces a dataset and --add goes on with it: give one of them")
+    done, rewrite = _write(sources, place, out, options, names, limit, least_us, rewriting,
+                           fresh=fresh, add=add, quiet=quiet)  # fmt: skip
     if not quiet:
         say(done)
     if rewrite is not None:
@@ -79,6 +100,43 @@ def instruct(
             click.echo(f"note: {note}", err=True)
 
 
+def _write(
+    sources: Sequence[Path], place: Place, out: Path, options: Options, names: Sequence[str], limit: int | None,
+    least_us: int, rewriting: Rewriting, *, fresh: bool, add: bool, quiet: bool,
+) -> tuple[Written, Rewriter | None]:  # fmt: skip
+    """The dataset of files, or of a log as it is now."""
+    from instruct import dataset
+    from instruct.read import check, check_log, find
+
+    with ExitStack() as stack:
+        paths = find(sources) if sources else []
+        bar = stack.enter_context(_progress(2 * sum(p.stat().st_size for p in paths), quiet=quiet))
+        rewrite = stack.enter_context(rewriting.open(bar.answered))
+        if paths:
+            files = check(paths, bar.read, growing=add)
+        else:
+            place.must_exist()
+            files = check_log(stack.enter_context(closing(place.open())), place)
+        done = dataset.write(
+            files, out, options, names=names, limit=limit, least_clip_us=least_us, fresh=fresh, add=add,
+            tell=bar.read, rewrite=rewrite,
+        )  # fmt: skip
+    return done, rewrite
+
+
+def _names_log(place: Place) -> bool:
+    """Whether the command line or the environment names a log."""
+    source = click.get_current_context().get_parameter_source
+    return bool(place.servers) or source("folder") is ParameterSource.COMMANDLINE
+
+
+def _only_with_out(names: Sequence[str]) -> None:
+    source = click.get_current_context().get_parameter_source
+    given = [n for n in names if source(n) is ParameterSource.COMMANDLINE]
+    if given:
+        raise UserError(f"--{given[0].removesuffix('_url')} goes with --out: a log's instructions are a stream")
+
+
 def say(done: Written) -> None:
     """What was made, in words."""
     tally = done.tally
@@ -86,6 +144,8 @@ def say(done: Written) -> None:
     for group in GROUPS:
         n = sum(k for (g, _, _), k in tally.kept.items() if g == group)
         shares.append(f"{group} {n}")
+    if done.added != tally.pairs:
+        click.echo(f"{done.added} pairs added")
     click.echo(f"{tally.pairs} pairs of {tally.video_us / 60e6:.1f} minutes of video: {', '.join(shares)}")
     click.echo(f"yes {tally.said['Yes']}, no {tally.said['No']}; look at {done.out / 'README.md'}")
 

@@ -1,13 +1,20 @@
-"""Annotation files -> a dataset in a folder, which appears when it is complete."""
+"""Annotations -> a dataset in a folder, which appears when it is complete; or what is new of them added to one.
+
+The mark in the folder remembers how far each feed is in it and how many shards there are. What is added is written
+beside the dataset and moved into it, the mark last: a run that is killed before leaves shards that the next one
+replaces by the same. A shard that the mark counts is never written to again.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engines.errors import UserError
 from instruct import formats
@@ -24,36 +31,46 @@ _MARK = ".strefer-instruct"
 
 @dataclass(frozen=True, slots=True)
 class Written:
+    """What a dataset holds. added: pairs of this run."""
+
     out: Path
     tally: Tally
     examples: dict[str, Pair] = field(default_factory=dict)
     """The first pair of each group."""
+    done_us: dict[str, int] = field(default_factory=dict)
+    """By feed: the end of the last clip."""
+    shards: dict[str, int] = field(default_factory=dict)
+    added: int = 0
 
 
 def write(
     files: Sequence[Annotations], out: Path, options: Options, *, names: Sequence[str] = ("jsonl",),
     limit: int | None = None, least_clip_us: int = 30_000_000, shard_pairs: int = 10_000, fresh: bool = False,
-    tell: Tell = lambda _: None, rewrite: Rewriter | None = None,
+    add: bool = False, tell: Tell = lambda _: None, rewrite: Rewriter | None = None,
 ) -> Written:  # fmt: skip
     """Write the dataset of checked files. names: of formats; limit: most pairs in all; rewrite: words the kept pairs.
+    add: to the dataset that is there, of each feed what it does not hold yet.
 
     Memory holds a clip of each feed and a row group. Raises UserError where the folder cannot be written or holds
     something else (a former dataset of ours is replaced with `fresh`).
     """
-    _check_place(out, fresh=fresh)
+    before = _before(out, names) if add else None
+    if before is None:
+        _check_place(out, fresh=fresh)
     part = out.with_name(out.name + ".part")
-    done = Written(out, Tally())
+    done = before or Written(out, Tally())
+    had = done.tally.pairs
     try:
         _make_part(part)
         with ExitStack() as stack:
-            writers = [formats.writer(name, part, shard_pairs) for name in names]
-            for w in writers:
+            writers = {n: formats.writer(n, part, shard_pairs, done.shards.get(n, 0)) for n in names}
+            for w in writers.values():
                 stack.callback(w.close)
-            for window in windows(files, least_us=least_clip_us, tell=tell):
+            for window in windows(files, least_us=least_clip_us, tell=tell, done_us=dict(done.done_us)):
                 units = pairs_of(window, options, done.tally)
                 kept: list[Unit] = []
                 for unit in units:
-                    if limit is not None and done.tally.pairs + len(unit) > limit:
+                    if limit is not None and done.tally.pairs - had + len(unit) > limit:
                         done.tally.rejected["over --limit"] += len(unit)
                         continue
                     for pair in unit:
@@ -62,24 +79,85 @@ def write(
                 pairs = [p for unit in (rewrite(window, kept) if rewrite else kept) for p in unit]
                 for pair in pairs:
                     done.examples.setdefault(pair.group, pair)
-                for w in writers:
+                for w in writers.values():
                     w.write(pairs)
-                if limit is not None and done.tally.pairs >= limit - 1:
+                done.done_us[window.feed] = window.end_us
+                if limit is not None and done.tally.pairs - had >= limit - 1:
                     break
         if not done.tally.pairs:
             raise UserError(
                 "no pair came of these annotations: nobody is in sight for long enough, or no segment is closed"
             )
-        (part / "README.md").write_text(
-            page(done.tally, options, done.examples, names, rewrite.section() if rewrite else ""), "utf-8"
-        )
-        if out.exists():
-            shutil.rmtree(out)
-        part.replace(out)
+        shards = {n: w.shards for n, w in writers.items()}
+        done = replace(done, shards=shards, added=done.tally.pairs - had)
+        section = rewrite.section() if rewrite else ""
+        (part / "README.md").write_text(page(done.tally, options, done.examples, names, section), "utf-8")
+        (part / _MARK).write_bytes(_encode(done))
+        _move(part, out, into=before is not None)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
     return done
+
+
+def _move(part: Path, out: Path, *, into: bool) -> None:
+    """A finished part takes its place, or goes into the dataset that is there: shards, the card, and the mark last."""
+    if not into:
+        if out.exists():
+            shutil.rmtree(out)
+        part.replace(out)
+        return
+    for shard in sorted(part.glob("*/*")):
+        (out / shard.parent.name).mkdir(exist_ok=True)
+        shard.replace(out / shard.parent.name / shard.name)
+    for name in ("README.md", _MARK):
+        (part / name).replace(out / name)
+    shutil.rmtree(part)
+
+
+class _Mark(msgspec.Struct):
+    """The mark: counts so far (of a dataset of an older version: nothing)."""
+
+    version: int
+    kept: list[tuple[str, str, str, int]]
+    said: dict[str, int]
+    rejected: dict[str, int]
+    drawn: int
+    clips: int
+    video_us: int
+    done_us: dict[str, int]
+    shards: dict[str, int]
+    examples: dict[str, Pair]
+
+
+def _encode(done: Written) -> bytes:
+    t = done.tally
+    kept = [(*key, n) for key, n in sorted(t.kept.items())]
+    return msgspec.json.encode(
+        _Mark(
+            1, kept, dict(t.said), dict(t.rejected), t.drawn, t.clips, t.video_us, done.done_us, done.shards,
+            done.examples,
+        )
+    )  # fmt: skip
+
+
+def _before(out: Path, names: Sequence[str]) -> Written | None:
+    """The dataset that is there, None where there is none. Raises UserError where it cannot be added to."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    try:
+        mark = msgspec.json.decode((out / _MARK).read_bytes(), type=_Mark)
+    except (OSError, msgspec.MsgspecError):
+        raise UserError(
+            f"{out} is no dataset that --add can add to: choose another --out, or replace one of ours with --fresh"
+        ) from None
+    if set(mark.shards) != set(names):
+        raise UserError(f"{out} holds {','.join(sorted(mark.shards))}: --add wants the same --formats")
+    tally = Tally(drawn=mark.drawn, clips=mark.clips, video_us=mark.video_us, feeds=set(mark.done_us))
+    tally.kept.update({(group, family, form): n for group, family, form, n in mark.kept})
+    tally.said.update(mark.said)
+    tally.rejected.update(mark.rejected)
+    return Written(out, tally, mark.examples, mark.done_us, mark.shards)
 
 
 def _check_place(out: Path, *, fresh: bool) -> None:

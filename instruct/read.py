@@ -7,8 +7,9 @@ filled backward for two seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -33,7 +34,11 @@ from stream.events import (
     SegmentClosed,
     SegmentOpened,
     decode_line,
+    decode_message,
+    encode_body,
+    encode_line,
 )
+from stream.log import ANNOTATIONS, Log
 from stream.mended import Hindsight
 
 LATE_US = 3_000_000
@@ -42,18 +47,19 @@ _FORGET_US = 900_000_000
 """An entity unseen for longer than the gallery keeps it (10 minutes) cannot come back."""
 Tell = Callable[[int], None]
 """Progress: bytes read."""
+_NOTHING: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """A checked file of annotations. hindsight: by feed."""
+    """A checked source of annotations. hindsight: by feed. read: its events, telling how far it is."""
 
-    path: Path
+    read: Callable[[Tell], Iterator[Event]]
     hindsight: dict[str, Hindsight]
 
     def events(self, tell: Tell = lambda _: None) -> Iterator[Event]:
         """Its events in order, with second thoughts taken in."""
-        for event in _lines(self.path, tell):
+        for event in self.read(tell):
             yield from self.hindsight[event.feed].mend((event,))
 
 
@@ -76,33 +82,66 @@ def find(paths: Sequence[Path]) -> list[Path]:
     return list({p.resolve(): p for p in found}.values())
 
 
-def check(paths: Iterable[Path], tell: Tell = lambda _: None) -> list[Annotations]:
+def check(paths: Iterable[Path], tell: Tell = lambda _: None, *, growing: bool = False) -> list[Annotations]:
     """Read all files once: that every line is an event, and every feed complete and in one file only.
 
-    Raises UserError where a file is not so.
+    growing: feeds may go on; what is complete of them counts. Raises UserError where a file is not so.
     """
     out: list[Annotations] = []
     homes: dict[str, Path] = {}
     for path in paths:
-        thoughts: dict[str, list[Event]] = {}
-        open_feeds: dict[str, bool] = {}
-        for event in _lines(path, tell):
-            if event.feed not in thoughts:
-                if event.feed in homes:
-                    raise UserError(f"feed {event.feed} is in {homes[event.feed]} and in {path}: give one of them")
-                homes[event.feed], thoughts[event.feed] = path, []
-                if not isinstance(event.body, FeedStarted | FeedGap):
-                    raise UserError(f"{path} does not begin with feed.started: the first part is missing")
-            if isinstance(event.body, EntityMerged | EntitySplit):
-                thoughts[event.feed].append(event)
-            open_feeds[event.feed] = not isinstance(event.body, FeedEnded)
+        thoughts, half = _survey(_lines(path, tell), path)
+        for feed in thoughts:
+            if feed in homes:
+                raise UserError(f"feed {feed} is in {homes[feed]} and in {path}: give one of them")
+            homes[feed] = path
         if not thoughts:
             raise UserError(f"{path} is empty: there is nothing to ask about")
-        half = sorted(feed for feed, is_open in open_feeds.items() if is_open)
-        if half:
-            raise UserError(f"{path} breaks off: feed {half[0]} has no feed.ended; let `strefer annotate` finish")
-        out.append(Annotations(path, {feed: Hindsight.of(said) for feed, said in thoughts.items()}))
+        if half and not growing:
+            raise UserError(
+                f"{path} breaks off: feed {half[0]} has no feed.ended; let `strefer annotate` finish, or take what is "
+                "complete with --add"
+            )
+        hindsight = {feed: Hindsight.of(said) for feed, said in thoughts.items()}
+        out.append(Annotations(partial(_lines, path), hindsight))
     return out
+
+
+def check_log(log: Log, name: object) -> list[Annotations]:
+    """The annotations of a log as they are now: feeds may go on. Raises UserError where there are none."""
+    thoughts, _ = _survey(_records(log), name)
+    if not thoughts:
+        raise UserError(f"{name} holds no annotations: has a worker followed a feed there?")
+
+    def read(feed: str, tell: Tell) -> Iterator[Event]:
+        return _records(log, feed)
+
+    return [Annotations(partial(read, feed), {feed: Hindsight.of(said)}) for feed, said in sorted(thoughts.items())]
+
+
+def _survey(events: Iterable[Event], name: object) -> tuple[dict[str, list[Event]], list[str]]:
+    """Second thoughts by feed, and the feeds that have not ended. Raises UserError where a feed's start is missing."""
+    thoughts: dict[str, list[Event]] = {}
+    is_open: dict[str, bool] = {}
+    for event in events:
+        if event.feed not in thoughts:
+            thoughts[event.feed] = []
+            if not isinstance(event.body, FeedStarted | FeedGap):
+                raise UserError(f"{name} does not begin with feed.started: the first part is missing")
+        if isinstance(event.body, EntityMerged | EntitySplit):
+            thoughts[event.feed].append(event)
+        is_open[event.feed] = not isinstance(event.body, FeedEnded)
+    return thoughts, sorted(feed for feed, so in is_open.items() if so)
+
+
+def _records(log: Log, feed: str | None = None) -> Iterator[Event]:
+    for record in log.read(ANNOTATIONS, key=feed):
+        try:
+            event = decode_message(dict(record.headers), record.value)
+        except (ValueError, KeyError, msgspec.MsgspecError):
+            continue  # of a later version, or damaged: the stream leaves it out too
+        if not isinstance(event.body, Masklet | MaskletRevised) or event.body.frames:
+            yield event
 
 
 def _lines(path: Path, tell: Tell) -> Iterator[Event]:
@@ -133,10 +172,19 @@ def _event(line: bytes, path: Path, number: int) -> Event | None:
 
 @dataclass(slots=True)
 class Clipper:
-    """One feed's events in, its clips out. least_us: segments are joined until a clip is this long."""
+    """One feed's events in, its clips out. least_us: segments are joined until a clip is this long.
+
+    mends: events come as they were said, and a clip is handed out with the second thoughts taken in that came so far
+    (`thoughts`). done_us: end of the last clip that was handed out; clips up to there are not again.
+    """
 
     feed: str
     least_us: int
+    mends: bool = False
+    done_us: int = -1
+    parked: tuple[int, int] = (-1, -1)
+    """Events up to this place (seq, n) are in the snapshot, if they are needed."""
+    thoughts: list[Event] = field(default_factory=list)
     _video: str = ""
     _size: tuple[int, int] = (0, 0)
     _rate: str = "0/1"
@@ -151,6 +199,8 @@ class Clipper:
     def push(self, event: Event) -> Iterator[Window]:
         """Take an event in; the clips that are complete by it."""
         body = event.body
+        if (event.seq, event.n) <= self.parked:
+            return  # read again
         match body:
             case FeedStarted():
                 self._video, self._size = body.source, (body.height, body.width)
@@ -166,6 +216,12 @@ class Clipper:
             case ChunkDone():
                 yield from self._ready(self._reached_us - LATE_US)
                 return
+            case EntityMerged() | EntitySplit():
+                if self.mends and (
+                    not self.thoughts or (self.thoughts[-1].seq, self.thoughts[-1].n) < (event.seq, event.n)
+                ):
+                    self.thoughts.append(event)
+                return
             case _:
                 pass
         times = _times(event)
@@ -174,13 +230,66 @@ class Clipper:
         if times is not None or isinstance(body, EntityDescribed):
             self._pending.append(event)
 
+    def oldest(self) -> tuple[int, int] | None:
+        """The place (seq, n) of the first event that has to be read again, None where none has."""
+        return next((at for e in self._pending if (at := (e.seq, e.n)) > self.parked), None)
+
+    def rests(self) -> bool:
+        """Whether its snapshot is all there is of it."""
+        return not self._pending and not self._due and self._open is None
+
+    def park(self) -> None:
+        """Have all events so far in the snapshot: nothing of them has to be read again."""
+        if self._pending:
+            self.parked = (self._pending[-1].seq, self._pending[-1].n)
+
+    def snapshot(self) -> bytes:
+        """What is to be known when the events from `oldest` on are read again."""
+        parked = [e for e in self._pending if (e.seq, e.n) <= self.parked]
+        known = [event for told in self._known.values() for event in told.values()]
+        kept = _Saved(
+            _SAVED, self.done_us, self._video, self._size, self._rate, [line(e) for e in known],
+            list(self._seen_us.items()), [line(e) for e in self.thoughts], [line(e) for e in parked], self.parked,
+        )  # fmt: skip
+        return msgspec.json.encode(kept)
+
+    @classmethod
+    def restore(cls, feed: str, least_us: int, data: bytes) -> Clipper:
+        """The clipper of a snapshot. Raises ValueError where it is none of this version."""
+        saved = msgspec.json.decode(data, type=_Saved)
+        if saved.version != _SAVED:
+            raise ValueError(f"the saved state is of version {saved.version}, wanted {_SAVED}")
+        known: dict[int, dict[type, Event]] = {}
+        for event in map(decode_line, saved.known):
+            kind = EntityDescribed if isinstance(event.body, EntityDescribed) else EntityAppeared
+            known.setdefault(event.body.entity, {})[kind] = event  # type: ignore[attr-defined]
+        clipper = cls(
+            feed, least_us, mends=True, done_us=saved.done_us, thoughts=[decode_line(t) for t in saved.thoughts],
+            _video=saved.video, _size=saved.size, _rate=saved.rate, _known=known, _seen_us=dict(saved.seen_us),
+        )  # fmt: skip
+        for event in map(decode_line, saved.pending):
+            for _ in clipper.push(event):
+                pass  # no clip is complete by events that were pending
+        clipper.parked = saved.parked
+        return clipper
+
     def _segment(self, body: SegmentClosed, place: tuple[int, int]) -> None:
+        if body.end_us <= self.done_us:
+            return  # read again
         if body.end_us > body.start_us:
             start = body.start_us if self._open is None else self._open[0]
             self._open = (start, body.end_us, place)
         if self._open is not None and (body.reason in ("gap", "end") or self._open[1] - self._open[0] >= self.least_us):
             self._due.append(self._open)
             self._open = None
+
+    def _forget_thoughts(self) -> None:
+        """Second thoughts on what is over: a change of names before the last clip, entities nobody remembers."""
+        self.thoughts = [
+            e for e in self.thoughts
+            if (isinstance(e.body, EntitySplit) and e.body.at_us >= self.done_us - LATE_US)
+            or (isinstance(e.body, EntityMerged) and self.done_us - e.body.at_us <= _FORGET_US)
+        ]  # fmt: skip
 
     def _all(self) -> Iterator[Window]:
         if self._open is not None:
@@ -198,13 +307,18 @@ class Clipper:
         inside: list[Event] = []
         left: list[Event] = []
         told: list[Event] = []
+        hindsight = Hindsight.of(self.thoughts) if self.thoughts else None
         for event in self._pending:
             times = _times(event)
+            mended = list(hindsight.mend((event,))) if hindsight else [event]
             if times is None:
-                (told if (event.seq, event.n) <= place else left).append(event)
+                if (event.seq, event.n) <= place:
+                    told += mended
+                else:
+                    left.append(event)
                 continue
             if times[0] < end and times[1] >= start:
-                inside.append(event)
+                inside += [e for e in mended if _meets(e, start, end)] if hindsight else mended
             if times[1] >= end:
                 left.append(event)
         seen = {e.body.entity for e in inside if isinstance(e.body, Masklet | MaskletRevised)}
@@ -218,8 +332,36 @@ class Clipper:
         self._seen_us.update(dict.fromkeys(seen, end))
         for entity in [e for e in self._known if end - self._seen_us.setdefault(e, end) > _FORGET_US]:
             del self._known[entity], self._seen_us[entity]
-        self._pending = left
+        self._pending, self.done_us = left, end
+        self._forget_thoughts()
         return Window(self.feed, self._video, self._size, self._rate, start, end, (*prior, *inside))
+
+
+def _meets(event: Event, start_us: int, end_us: int) -> bool:
+    times = _times(event)
+    return times is not None and times[0] < end_us and times[1] >= start_us
+
+
+_SAVED = 1
+
+
+class _Saved(msgspec.Struct):
+    """A clipper's state; events as lines."""
+
+    version: int
+    done_us: int
+    video: str
+    size: tuple[int, int]
+    rate: str
+    known: list[str]
+    seen_us: list[tuple[int, int]]
+    thoughts: list[str]
+    pending: list[str]
+    parked: tuple[int, int]
+
+
+def line(event: Event) -> str:
+    return encode_line(event.headers(), encode_body(event.body)).decode()
 
 
 def _times(event: Event) -> tuple[int, int] | None:
@@ -240,10 +382,15 @@ def _times(event: Event) -> tuple[int, int] | None:
             return None
 
 
-def windows(files: Iterable[Annotations], *, least_us: int, tell: Tell = lambda _: None) -> Iterator[Window]:
-    """The clips of checked files, in order of their ends; memory holds one clip a feed."""
+def windows(
+    files: Iterable[Annotations], *, least_us: int, tell: Tell = lambda _: None, done_us: Mapping[str, int] = _NOTHING
+) -> Iterator[Window]:
+    """The clips of checked files, in order of their ends; memory holds one clip a feed. done_us: by feed, up to where
+    clips have been made before."""
     for file in files:
         clippers: dict[str, Clipper] = {}
         for event in file.events(tell):
-            clipper = clippers.setdefault(event.feed, Clipper(event.feed, least_us))
+            clipper = clippers.get(event.feed)
+            if clipper is None:
+                clipper = clippers[event.feed] = Clipper(event.feed, least_us, done_us=done_us.get(event.feed, -1))
             yield from clipper.push(event)

@@ -18,6 +18,9 @@ MAY_IMPORT = {
     "producers": {"producers", "engines", "kernels", "stream.chunk", "stream.log", "stream.cli_log"},
     "instruct": {
         "instruct",
+        "producers.cli",
+        "stream.cli_log",
+        "stream.log",
         "engines.errors",
         "engines.chat",
         "engines.store",

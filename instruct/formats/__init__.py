@@ -18,21 +18,27 @@ class Writer(Protocol):
 
     def close(self) -> None: ...
 
+    @property
+    def shards(self) -> int:
+        """The number of the next shard, where the last one is closed."""
+        ...
 
-def writer(name: str, folder: Path, shard_pairs: int) -> Writer:
-    """The writer of a format of NAMES. Raises UserError where a package it needs is missing."""
+
+def writer(name: str, folder: Path, shard_pairs: int, first: int = 0) -> Writer:
+    """The writer of a format of NAMES. first: the number of its first shard. Raises UserError where a package it needs
+    is missing."""
     if name == "jsonl":
         from instruct.formats.jsonl import JsonlWriter
 
-        return JsonlWriter(folder / "jsonl", shard_pairs)
+        return JsonlWriter(folder / "jsonl", shard_pairs, first)
     if name == "parquet":
         from instruct.formats.parquet import ParquetWriter
 
-        return ParquetWriter(folder / "parquet", shard_pairs)
+        return ParquetWriter(folder / "parquet", shard_pairs, first)
     if name == "llava":
         from instruct.formats.llava import LlavaWriter
 
-        return LlavaWriter(folder / "llava", shard_pairs)
+        return LlavaWriter(folder / "llava", shard_pairs, first)
     raise ValueError(f"format is {name!r}, wanted one of {NAMES}")
 
 
@@ -41,17 +47,17 @@ class TextShards:
 
     def __init__(
         self, folder: Path, shard_pairs: int, ending: str, encode: Callable[[Pair], bytes], *,
-        begin: bytes = b"", between: bytes, end: bytes,
+        begin: bytes = b"", between: bytes, end: bytes, first: int = 0,
     ) -> None:  # fmt: skip
         self._folder, self._limit, self._ending, self._encode = folder, shard_pairs, ending, encode
         self._begin, self._between, self._end = begin, between, end
         self._file: IO[bytes] | None = None
-        self._shards = self._in_shard = 0
+        self.shards, self._in_shard = first, 0
 
     def write(self, pairs: Sequence[Pair]) -> None:
         for pair in pairs:
             if self._file is None:
-                self._file = shard(self._folder, self._shards, self._ending).open("wb")
+                self._file = shard(self._folder, self.shards, self._ending).open("wb")
             self._file.write((self._between if self._in_shard else self._begin) + self._encode(pair))
             self._in_shard += 1
             if self._in_shard == self._limit:
@@ -61,7 +67,7 @@ class TextShards:
         if self._file is not None:
             self._file.write(self._end)
             self._file.close()
-            self._file, self._shards, self._in_shard = None, self._shards + 1, 0
+            self._file, self.shards, self._in_shard = None, self.shards + 1, 0
 
 
 def shard(folder: Path, number: int, ending: str) -> Path:

@@ -11,8 +11,8 @@ from instruct.pair import Pair
 
 
 class JsonlWriter(TextShards):
-    def __init__(self, folder: Path, shard_pairs: int) -> None:
-        super().__init__(folder, shard_pairs, "jsonl", msgspec.json.encode, between=b"\n", end=b"\n")
+    def __init__(self, folder: Path, shard_pairs: int, first: int = 0) -> None:
+        super().__init__(folder, shard_pairs, "jsonl", msgspec.json.encode, between=b"\n", end=b"\n", first=first)
 
 
 def read(folder: Path) -> list[Pair]:

@@ -60,7 +60,7 @@ def _clock(us: int) -> str:
 class LlavaWriter(TextShards):
     """Shards that are each a JSON array, written as pairs come."""
 
-    def __init__(self, folder: Path, shard_pairs: int) -> None:
+    def __init__(self, folder: Path, shard_pairs: int, first: int = 0) -> None:
         super().__init__(
             folder,
             shard_pairs,
@@ -69,4 +69,5 @@ class LlavaWriter(TextShards):
             begin=b"[\n",
             between=b",\n",
             end=b"\n]\n",
+            first=first,
         )

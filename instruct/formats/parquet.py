@@ -41,11 +41,11 @@ _ROWS = 1000
 
 
 class ParquetWriter:
-    def __init__(self, folder: Path, shard_pairs: int) -> None:
+    def __init__(self, folder: Path, shard_pairs: int, first: int = 0) -> None:
         self._folder, self._limit = folder, shard_pairs
         self._rows: list[Pair] = []
         self._open: pq.ParquetWriter | None = None
-        self._shards = self._in_shard = 0
+        self.shards, self._in_shard = first, 0
 
     def write(self, pairs: Sequence[Pair]) -> None:
         for pair in pairs:
@@ -58,7 +58,7 @@ class ParquetWriter:
 
     def _flush(self) -> None:
         if self._open is None:
-            self._open = pq.ParquetWriter(shard(self._folder, self._shards, "parquet"), SCHEMA, compression="zstd")
+            self._open = pq.ParquetWriter(shard(self._folder, self.shards, "parquet"), SCHEMA, compression="zstd")
         rows = [msgspec.to_builtins(pair) for pair in self._rows]
         self._open.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
         self._rows = []
@@ -68,4 +68,4 @@ class ParquetWriter:
             self._flush()
         if self._open is not None:
             self._open.close()
-            self._open, self._shards, self._in_shard = None, self._shards + 1, 0
+            self._open, self.shards, self._in_shard = None, self.shards + 1, 0
