@@ -6,6 +6,7 @@ import base64
 import gc
 import io
 import json
+import sys
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
@@ -32,6 +33,7 @@ from stream.events import Event
 from stream.mended import Hindsight
 from tests.instruct.streams import SIZE, STEP_US, Told, _mask, streams
 from tests.instruct.test_formats import put, told
+from tests.running import follow
 
 Pixels = dict[tuple[int, int], bytes]
 """By entity and frame number."""
@@ -207,6 +209,21 @@ def test_random_streams(tmp_path_factory: pytest.TempPathFactory, made: Told) ->
         writer = exporter(form, out, every=1)
         writer.add(masks)
         writer.close()
+        assert READERS[form](out, "feed") == truth, form
+
+
+@pytest.mark.slow
+def test_what_a_worker_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real masks, of a person who leaves and comes back, some of them revised."""
+    events = follow("synthetic:exit-reentry?seconds=4&size=320x180&fps=8", tmp_path / "log")
+    assert any(isinstance(e.body, ev.EntityReentered) for e in events)
+    assert any(isinstance(e.body, ev.MaskletRevised) for e in events)
+    monkeypatch.setattr(sys.modules[__name__], "SIZE", (180, 320))
+    monkeypatch.setattr(sys.modules[__name__], "STEP_US", 125_000)
+    truth = expected(events)
+    assert len(truth) > 40
+    for form in ("ytvis", "sav", "cvat", "fiftyone"):
+        out = exported(form, {"feed": events}, tmp_path / form, *(["--every", "1"] * (form == "sav")))
         assert READERS[form](out, "feed") == truth, form
 
 
