@@ -17,25 +17,26 @@ MARK = ".strefer-export"
 def placed(out: Path, *, folder: bool, fresh: bool) -> Iterator[Path]:
     """A file or folder to write to, which then becomes `out`. Raises UserError where something is there already."""
     _check(out, folder=folder, fresh=fresh)
-    part = out.with_name(out.name + ".part")
+    place = out.resolve()
+    part = place.with_name(place.name + ".part")
+    if part.exists() and not _ours(part, folder=folder):
+        raise UserError(f"{part} is in the way and not ours: move it, or choose another --out")
     try:
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            if part.exists():
-                if part.is_dir() and not (part / MARK).is_file():
-                    raise UserError(f"{part} is in the way and not ours: move it, or choose another --out")
+            part.parent.mkdir(parents=True, exist_ok=True)
+            if part.exists():  # of a run that was killed
                 _remove(part)
             if folder:
                 part.mkdir()
                 (part / MARK).touch()
             yield part
-            if folder and out.exists():
-                _remove(out)
-            part.replace(out)
+            if folder and place.exists():
+                _remove(place)
+            part.replace(place)
         except OSError as e:
             raise UserError(f"cannot write {out}: {e.strerror}; choose another --out") from None
     except BaseException:
-        if part.is_file() or (part / MARK).is_file():
+        if part.exists():
             _remove(part)
         raise
 
@@ -43,12 +44,15 @@ def placed(out: Path, *, folder: bool, fresh: bool) -> Iterator[Path]:
 def _check(out: Path, *, folder: bool, fresh: bool) -> None:
     if not out.exists() or (folder and out.is_dir() and not any(out.iterdir())):
         return
-    ours = (out / MARK).is_file() if folder else out.is_file()
-    if not ours:
+    if not _ours(out, folder=folder):
         what = "a folder of exports" if folder else "a file"
         raise UserError(f"{out} is there already and not {what}: choose another --out")
     if not fresh:
         raise UserError(f"{out} is there already: --fresh replaces it, or choose another --out")
+
+
+def _ours(path: Path, *, folder: bool) -> bool:
+    return (path / MARK).is_file() if folder else path.is_file()
 
 
 def _remove(path: Path) -> None:

@@ -337,7 +337,11 @@ def test_nothing_is_lost_unasked(form: str, tmp_path: Path, capsys: pytest.Captu
     assert main([*again[:-1], str(mine), "--fresh"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert (mine / "notes.txt").read_text() == "mine"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "mine", "out"]
+    mine.rename(tmp_path / "new.part")
+    assert main([*again[:-1], str(tmp_path / "new"), "--fresh"]) == 2
+    assert "in the way and not ours" in capsys.readouterr().err
+    assert (tmp_path / "new.part" / "notes.txt").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "new.part", "out"]
 
 
 @pytest.mark.parametrize(
