@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from instruct.formats.features import features
 from instruct.make import Options, Tally
 from instruct.pair import GROUPS, Pair
 
@@ -15,7 +16,7 @@ def page(tally: Tally, options: Options, examples: Mapping[str, Pair], formats: 
          rewriting: str = "") -> str:  # fmt: skip
     """The card. formats: those that were written; rewriting: its section, empty where there was none."""
     glob = next((_GLOBS[f] for f in ("parquet", "jsonl") if f in formats), None)
-    head = f"---\nconfigs:\n- config_name: default\n  data_files: {glob}\n---\n" if glob else ""
+    head = f"---\nconfigs:\n- config_name: default\n  data_files: {glob}\n{features()}\n---\n" if glob else ""
     minutes = max(1, tally.video_us) / 60e6
     groups = Counter[str]()
     for (group, _, _), n in tally.kept.items():

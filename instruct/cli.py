@@ -45,7 +45,13 @@ Examples:
               help="At most N pairs a minute of video.")  # fmt: skip
 @click.option("--clip", "clip_s", type=click.FloatRange(min=1), default=30.0, show_default=True, metavar="S",
               help="Segments are joined into clips of at least this length; a pair is about one clip.")  # fmt: skip
-@click.option("--formats", default="jsonl", show_default=True, metavar="LIST", help=f"Some of {','.join(NAMES)}.")
+@click.option(
+    "--formats",
+    default="jsonl",
+    show_default=True,
+    metavar="LIST",
+    help=f"Some of {', '.join(NAMES)} (-32: frames by sample; -tokens: times by token).",
+)
 @click.option("--fresh", is_flag=True, help="Replace a dataset that the folder holds.")
 @click.option("--add", is_flag=True,
               help="Add what is new to the dataset in the folder, in shards of its own; feeds may go on.")  # fmt: skip

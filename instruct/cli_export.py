@@ -1,65 +1,76 @@
-"""`strefer export`: annotations in the formats of evaluators."""
+"""`strefer export`: annotations in the formats of evaluators and annotation tools."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from engines.errors import UserError
+from instruct.export import EVERY, NAMES
+
+if TYPE_CHECKING:
+    from instruct.export.masks import Masks
 
 _EPILOG = """\b
 Examples:
   strefer export clip.annotated --format ytvis --out instances.json
-  strefer export all --format mots --out mots          (a text file a feed)
+  strefer export all --format mots --out mots                      (a text file a feed)
+  strefer export clip.annotated --format sav --out sav --every 1   (all frames, not every fourth)
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("sources", metavar="ANNOTATIONS...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["ytvis", "mots"]), required=True,
-              help="YouTube-VIS json, or MOTS text (people and cars only).")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The json file, or the folder for MOTS.")
-@click.option("--fresh", is_flag=True, help="Write over what is there.")
-def export(sources: tuple[Path, ...], form: str, out: Path, fresh: bool) -> None:
+@click.option("--format", "form", type=click.Choice(NAMES), required=True,
+              help="YouTube-VIS json; MOTS text (people and cars only); SA-V json; CVAT for images 1.1; "
+              "FiftyOneVideoLabelsDataset.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path),
+              help="The json file of ytvis; a folder of the others.")  # fmt: skip
+@click.option("--every", type=click.IntRange(min=1), metavar="N",
+              help=f"sav: masks of every N-th frame.  [default: {EVERY}, on which its readers count]")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Replace a former export.")
+def export(sources: tuple[Path, ...], form: str, out: Path, every: int | None, fresh: bool) -> None:
     """Write the masks of annotations in another format, each exactly as the events hold it.
 
     ANNOTATIONS are annotations.jsonl files of `strefer annotate`, its folders, or folders of them.
     """
-    import msgspec
-
+    from instruct.export import exporter
     from instruct.export.masks import masks_of
-    from instruct.export.mots import left_out, mots
-    from instruct.export.ytvis import ytvis
+    from instruct.export.place import placed
     from instruct.read import check, find
 
-    if out.exists() and not fresh:
-        raise UserError(f"{out} is there already: --fresh writes over it, or choose another --out")
-    files = check(find(sources))
-    feeds = [masks_of(feed, (e for e in file.events() if e.feed == feed)) for file in files for feed in file.hindsight]
-    if form == "ytvis":
-        _write(out, msgspec.json.encode(ytvis(feeds)))
-        click.echo(f"{sum(len(m.masks) for m in feeds)} tracks of {_feeds(len(feeds))}; look at {out}")
-        return
-    lines = {m.feed: list(mots(m)) for m in feeds}
-    for feed, text in lines.items():
-        _write(out / f"{feed}.txt", "".join(f"{line}\n" for line in text).encode())
-    for m in feeds:
-        if missing := left_out(m):
-            click.echo(f"note: {m.feed}: MOTS has no class for {', '.join(missing)}; left out", err=True)
-    click.echo(f"{sum(map(len, lines.values()))} masks of {_feeds(len(feeds))}; look at {out}")
+    if every is not None and form != "sav":
+        raise UserError(f"--every is for --format sav, not {form}: leave it out")
+    tracks: list[int] = []
+    notes: list[str] = []
+    with placed(out, folder=form != "ytvis", fresh=fresh) as part:
+        files = check(find(sources))
+        writer = exporter(form, part, every=every or EVERY)
+
+        def take(masks: Masks) -> None:
+            writer.add(masks)
+            tracks.append(len(masks.masks))
+            notes.extend(_notes(masks, form))
+
+        for file in files:
+            for feed in file.hindsight:
+                take(
+                    masks_of(feed, (e for e in file.events() if e.feed == feed))
+                )  # one feed's masks are held at a time
+        writer.close()
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"{sum(tracks)} tracks of {len(tracks)} feed{'s' * (len(tracks) != 1)}; look at {out}")
 
 
-def _feeds(n: int) -> str:
-    return f"{n} feed{'s' * (n != 1)}"
+def _notes(masks: Masks, form: str) -> list[str]:
+    from instruct.export.mots import left_out
 
-
-def _write(path: Path, content: bytes) -> None:
-    """A file that appears only when it is complete."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as e:
-        raise UserError(f"cannot write {path}: {e.strerror}; choose another --out") from None
+    out = []
+    if form == "mots" and (missing := left_out(masks)):
+        out.append(f"{masks.feed}: MOTS has no class for {', '.join(missing)}; left out")
+    if not masks.on_rate and masks.times_us:
+        out.append(f"{masks.feed}: its rate varies or is unknown: frames are those with masks, not the video's numbers")
+    return out

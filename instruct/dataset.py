@@ -80,7 +80,7 @@ def write(
                 for pair in pairs:
                     done.examples.setdefault(pair.group, pair)
                 for w in writers.values():
-                    w.write(pairs)
+                    w.write(pairs, window)
                 done.done_us[window.feed] = window.end_us
                 if limit is not None and done.tally.pairs - had >= limit - 1:
                     break
@@ -88,6 +88,8 @@ def write(
             raise UserError(
                 "no pair came of these annotations: nobody is in sight for long enough, or no segment is closed"
             )
+        for w in writers.values():
+            done.tally.rejected.update(w.left_out)
         shards = {n: w.shards for n, w in writers.items()}
         done = replace(done, shards=shards, added=done.tally.pairs - had)
         section = rewrite.section() if rewrite else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engines.errors import UserError
 from instruct.export.masks import Masks
 
 CLASSES = {"car": 1, "person": 2}
@@ -16,7 +17,7 @@ _MOST = 999
 
 
 def mots(masks: Masks, *, first: int = 1) -> Iterator[str]:
-    """The lines of one feed, by frame. Raises ValueError where a class has more instances than ids."""
+    """The lines of one feed, by frame. Raises UserError where a class has more instances than ids."""
     ids: dict[int, int] = {}
     for entity in masks.masks:
         kind = CLASSES.get(masks.categories[entity])
@@ -24,16 +25,15 @@ def mots(masks: Masks, *, first: int = 1) -> Iterator[str]:
             continue
         number = 1 + sum(i // 1000 == kind for i in ids.values())
         if number > _MOST:
-            raise ValueError(f"{masks.feed} has over {_MOST} of class {kind}: MOTS has no more ids")
+            raise UserError(f"{masks.feed} has over {_MOST} of class {kind}, MOTS no more ids: take another --format")
         ids[entity] = kind * 1000 + number
-    h, w = masks.size
-    for i in range(len(masks.times_us)):
-        for entity, own_id in ids.items():
-            frame = masks.masks[entity].get(i)
-            if frame is not None:
-                yield f"{i + first} {own_id} {own_id // 1000} {h} {w} {frame.rle.counts}"
+    for i, seen in masks.by_frame():
+        for entity, frame in seen.items():
+            if entity in ids:
+                (h, w), kind = frame.rle.size, ids[entity] // 1000
+                yield f"{i + first} {ids[entity]} {kind} {h} {w} {frame.rle.counts}"
 
 
 def left_out(masks: Masks) -> list[str]:
     """Categories of the feed that the format has no class for."""
-    return sorted({c for c in masks.categories.values() if c not in CLASSES})
+    return sorted({masks.categories[entity] for entity in masks.masks} - CLASSES.keys())

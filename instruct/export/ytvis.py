@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
+from instruct.export import file_name
 from instruct.export.masks import Masks
-from stream.events import Rle
+from stream.events import MaskletFrame, Rle
 
 
 class Category(msgspec.Struct, frozen=True):
@@ -43,32 +45,42 @@ class Track(msgspec.Struct, frozen=True):
     entity: int
 
 
-class Set(msgspec.Struct, frozen=True):
-    info: dict[str, str]
-    categories: list[Category]
-    videos: list[Video]
-    annotations: list[Track]
+class YtvisExporter:
+    """instances.json of some feeds: tracks are written as feeds come, the videos (numbers only) and categories last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.write_bytes(b'{"info":{"description":"written by strefer export"},\n"annotations":[')
+        self._names: dict[str, int] = {}
+        self._videos: list[bytes] = []
+        self._tracks = 0
+
+    def add(self, masks: Masks) -> None:
+        n, (h, w), folder = len(masks.times_us), masks.size, file_name(masks.feed)
+        video = Video(
+            len(self._videos) + 1, masks.feed, w, h, n, [f"{folder}/{i:05d}.jpg" for i in range(n)], masks.times_us
+        )
+        self._videos.append(msgspec.json.encode(video))
+        with self._path.open("ab") as f:
+            for entity, own in masks.masks.items():
+                category = self._names.setdefault(masks.categories[entity], len(self._names) + 1)
+                self._tracks += 1
+                track = _track(self._tracks, video, category, entity, own)
+                f.write((b",\n" if self._tracks > 1 else b"\n") + msgspec.json.encode(track))
+
+    def close(self) -> None:
+        categories = [msgspec.json.encode(Category(i, name)) for name, i in self._names.items()]
+        with self._path.open("ab") as f:
+            for name, parts in ((b"videos", self._videos), (b"categories", categories)):
+                f.write(b'\n],\n"%s":[\n' % name + b",\n".join(parts))
+            f.write(b"\n]}\n")
 
 
-def ytvis(feeds: Sequence[Masks]) -> Set:
-    """instances.json of some feeds."""
-    names = sorted({c for m in feeds for c in m.categories.values()})
-    videos: list[Video] = []
-    tracks: list[Track] = []
-    for v, m in enumerate(feeds, 1):
-        n = len(m.times_us)
-        files = [f"{m.feed}/{i:05d}.jpg" for i in range(n)]
-        videos.append(Video(v, m.feed, m.size[1], m.size[0], n, files, m.times_us))
-        for entity, own in m.masks.items():
-            frames = [own.get(i) for i in range(n)]
-            boxes = [
-                None if f is None else (f.bbox[0], f.bbox[1], f.bbox[2] - f.bbox[0], f.bbox[3] - f.bbox[1])
-                for f in frames
-            ]
-            tracks.append(Track(
-                len(tracks) + 1, v, 1 + names.index(m.categories[entity]), 0, m.size[0], m.size[1], n,
-                [None if f is None else f.rle for f in frames], boxes,
-                [None if f is None else f.area for f in frames], entity,
-            ))  # fmt: skip
-    categories = [Category(i, name) for i, name in enumerate(names, 1)]
-    return Set({"description": "written by strefer export"}, categories, videos, tracks)
+def _track(number: int, video: Video, category: int, entity: int, own: Mapping[int, MaskletFrame]) -> Track:
+    frames = [own.get(i) for i in range(video.length)]
+    return Track(
+        number, video.id, category, 0, video.height, video.width, video.length,
+        [None if f is None else f.rle for f in frames],
+        [None if f is None else (f.bbox[0], f.bbox[1], f.bbox[2] - f.bbox[0], f.bbox[3] - f.bbox[1]) for f in frames],
+        [None if f is None else f.area for f in frames], entity,
+    )  # fmt: skip

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
+from instruct.clip import Window
 from instruct.pair import Pair
 
-NAMES = ("jsonl", "parquet", "llava")
+LLAVA = ("llava", "llava-32", "llava-tokens", "llava-32-tokens")
+"""By how frames are told (the feed's numbers, or 32 samples of the clip) and times (as they are, or 32 tokens)."""
+NAMES = ("jsonl", "parquet", *LLAVA)
 
 
 class Writer(Protocol):
     """Takes pairs as they come. A finished shard is never written to again."""
 
-    def write(self, pairs: Sequence[Pair]) -> None: ...
+    left_out: Counter[str]
+    """Pairs that the format cannot tell, by reason."""
+
+    def write(self, pairs: Sequence[Pair], window: Window) -> None:
+        """Write pairs of one clip, a yes/no question before its twin."""
+        ...
 
     def close(self) -> None: ...
 
@@ -35,10 +44,10 @@ def writer(name: str, folder: Path, shard_pairs: int, first: int = 0) -> Writer:
         from instruct.formats.parquet import ParquetWriter
 
         return ParquetWriter(folder / "parquet", shard_pairs, first)
-    if name == "llava":
+    if name in LLAVA:
         from instruct.formats.llava import LlavaWriter
 
-        return LlavaWriter(folder / "llava", shard_pairs, first)
+        return LlavaWriter(folder / name, shard_pairs, first, sampled="-32" in name, tokens=name.endswith("-tokens"))
     raise ValueError(f"format is {name!r}, wanted one of {NAMES}")
 
 
@@ -53,8 +62,9 @@ class TextShards:
         self._begin, self._between, self._end = begin, between, end
         self._file: IO[bytes] | None = None
         self.shards, self._in_shard = first, 0
+        self.left_out = Counter[str]()
 
-    def write(self, pairs: Sequence[Pair]) -> None:
+    def write(self, pairs: Sequence[Pair], window: Window) -> None:
         for pair in pairs:
             if self._file is None:
                 self._file = shard(self._folder, self.shards, self._ending).open("wb")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from engines.errors import UserError
+from instruct.clip import Window
 from instruct.formats import shard
 from instruct.pair import Pair
 
@@ -46,8 +48,9 @@ class ParquetWriter:
         self._rows: list[Pair] = []
         self._open: pq.ParquetWriter | None = None
         self.shards, self._in_shard = first, 0
+        self.left_out = Counter[str]()
 
-    def write(self, pairs: Sequence[Pair]) -> None:
+    def write(self, pairs: Sequence[Pair], window: Window) -> None:
         for pair in pairs:
             self._rows.append(pair)
             self._in_shard += 1

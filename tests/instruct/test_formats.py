@@ -16,9 +16,11 @@ from bench.layouts import ytvis as layout
 from instruct.dataset import write
 from instruct.export.masks import masks_of
 from instruct.export.mots import left_out, mots
-from instruct.export.ytvis import ytvis
+from instruct.export.ytvis import YtvisExporter
+from instruct.formats.features import features
 from instruct.formats.jsonl import read
 from instruct.formats.llava import frame_number
+from instruct.formats.parquet import SCHEMA
 from instruct.make import Options
 from instruct.pair import Pair
 from instruct.read import check
@@ -72,6 +74,15 @@ def test_parquet_holds_the_same(written: tuple[Path, list[Pair]]) -> None:
     assert [msgspec.convert(row, Pair) for row in rows] == pairs
 
 
+def test_the_card_tells_the_fields() -> None:
+    """To `datasets`, the same as the Parquet schema does."""
+    import datasets
+    import yaml
+
+    told_fields = datasets.Features._from_yaml_list(yaml.safe_load(features())["dataset_info"]["features"])
+    assert told_fields == datasets.Features.from_arrow_schema(SCHEMA)
+
+
 def test_datasets_loads_the_folder(written: tuple[Path, list[Pair]], tmp_path: Path) -> None:
     """By the card's own words for where the data lie."""
     import datasets
@@ -80,6 +91,19 @@ def test_datasets_loads_the_folder(written: tuple[Path, list[Pair]], tmp_path: P
     loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path))["train"]
     assert loaded["id"][:] == [p.id for p in pairs]
     assert loaded[0]["claims"][0]["kind"] == pairs[0].claims[0].kind
+
+
+def test_datasets_loads_lines_alone(tmp_path: Path) -> None:
+    """Where there is no Parquet, the card names the lines; what a trainer of another kind reads lies beside them."""
+    import datasets
+
+    path = put(tmp_path, told().events)
+    write(check([path]), tmp_path / "out", Options(mix=None), names=("jsonl", "llava-32"), shard_pairs=40)
+    pairs = read(tmp_path / "out" / "jsonl")
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert loaded["id"][:] == [p.id for p in pairs]
+    counts = [[r["rle"]["counts"] for r in row["regions"]] for row in loaded]
+    assert counts == [[r.rle.counts for r in p.regions] for p in pairs]
 
 
 def test_llava_conversations(written: tuple[Path, list[Pair]]) -> None:
@@ -105,8 +129,10 @@ def test_frame_numbers(rate: str, number: int) -> None:
 
 def test_ytvis_is_read_by_its_layout(tmp_path: Path) -> None:
     events = told().events
-    content = msgspec.json.encode(ytvis([masks_of("feed", events)]))
-    (tmp_path / "instances.json").write_bytes(content)
+    writer = YtvisExporter(tmp_path / "instances.json")
+    writer.add(masks_of("feed", events))
+    writer.close()
+    content = (tmp_path / "instances.json").read_text()
     (case,) = layout.read(tmp_path, Fraction(10))
     assert case.size == SIZE
     assert case.categories == {1: "person", 2: "dog"}
