@@ -2,157 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import gc
-import io
 import json
-import sys
-import zlib
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from xml.etree import ElementTree
 
 import av
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from bench.layouts import sav as sav_layout
 from bench.layouts import ytvis as ytvis_layout
-from instruct import cli_export
 from instruct.export import NAMES, exporter, file_name
 from instruct.export.masks import Masks, masks_of
 from instruct.export.sav import empty
 from stream import events as ev
 from stream.cli import main
 from stream.events import Event
-from stream.mended import Hindsight
-from tests.instruct.streams import SIZE, STEP_US, Told, _mask, streams
+from tests.instruct import exported as exported_masks
+from tests.instruct.exported import READERS, Pixels, expected, from_cvat, named, odd, pixels
+from tests.instruct.streams import SIZE, Told, _bodies, _mask, streams
 from tests.instruct.test_formats import put, told
 from tests.running import follow
-
-Pixels = dict[tuple[int, int], bytes]
-"""By entity and frame number."""
-
-
-def expected(events: list[Event]) -> Pixels:
-    """What the events hold, read anew: the last word on each frame counts."""
-    mended = Hindsight.of(events).mend(events)
-    return {
-        (e.body.entity, f.pts_us // STEP_US): pixels(msgspec.to_builtins(f.rle))
-        for e in mended
-        if isinstance(e.body, ev.Masklet | ev.MaskletRevised)
-        for f in e.body.frames
-    }
-
-
-def pixels(code: dict[str, object]) -> bytes:
-    return np.ascontiguousarray(coco.decode(code)).astype(bool).tobytes()
-
-
-def full(left: int, top: int, part: NDArray[np.bool_]) -> bytes:
-    out = np.zeros(SIZE, np.bool_)
-    out[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return out.tobytes()
-
-
-def from_ytvis(path: Path, name: str) -> Pixels:
-    meta = json.loads(path.read_text())
-    (video,) = (v["id"] for v in meta["videos"] if v["name"] == name)
-    return {
-        (t["entity"], i): pixels(code)
-        for t in meta["annotations"] if t["video_id"] == video
-        for i, code in enumerate(t["segmentations"]) if code is not None
-    }  # fmt: skip
-
-
-def from_mots(path: Path, name: str) -> Pixels:
-    """Of one person, who is entity 1 here: the format's numbers are its own."""
-    out = {}
-    for line in (path / f"{file_name(name)}.txt").read_text().splitlines():
-        frame, number, kind, h, w, counts = line.split(" ")
-        assert (kind, h, w) == ("2", str(SIZE[0]), str(SIZE[1]))
-        out[int(number) - 2000, int(frame) - 1] = pixels({"size": SIZE, "counts": counts})
-    return out
-
-
-def from_sav(path: Path, name: str) -> Pixels:
-    meta = json.loads((path / f"{file_name(name)}_manual.json").read_text())
-    assert meta["video_id"] == file_name(name)
-    assert meta["masklet_id"] == list(range(meta["masklet_num"]))
-    return {
-        (meta["entity"][k], i): pixels(code)
-        for i, frame in enumerate(meta["masklet"])
-        for k, code in enumerate(frame) if coco.area(code)
-    }  # fmt: skip
-
-
-def from_cvat(path: Path, name: str) -> Pixels:
-    """As its documentation says: runs row by row, the first of zeros, of the box at left, top."""
-    root = ElementTree.parse(path / f"{file_name(name)}.xml").getroot()
-    assert root.findtext("version") == "1.1"
-    assert root.findtext("meta/task/name") == name
-    labels = {label.text for label in root.iterfind("meta/task/labels/label/name")}
-    out = {}
-    for image in root.iterfind("image"):
-        assert (int(image.get("height", 0)), int(image.get("width", 0))) == SIZE
-        assert image.get("name") == f"frame_{int(image.get('id', -1)):06d}.png"
-        for m in image.iterfind("mask"):
-            assert m.get("label") in labels
-            assert m.get("group_id") == m.findtext("attribute[@name='track_id']")
-            runs = [int(n) for n in m.get("rle", "").split(",")]
-            left, top, w, h = (int(m.get(k, -1)) for k in ("left", "top", "width", "height"))
-            part = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(h, w)
-            assert part.any(0)[[0, -1]].all()
-            assert part.any(1)[[0, -1]].all()
-            out[int(m.get("group_id", 0)), int(image.get("id", -1))] = full(left, top, part)
-    return out
-
-
-def from_fiftyone(path: Path, name: str) -> Pixels:
-    """As voxel51-eta 0.17 does it: corners are cut down to whole pixels, after fiftyone made them box and size."""
-    index = json.loads((path / "manifest.json").read_text())["index"]
-    (entry,) = (e for e in index if e["labels"] == f"labels/{file_name(name)}.json")
-    assert entry["data"] == f"data/{file_name(name)}.mp4"
-    out = {}
-    for number, frame in json.loads((path / entry["labels"]).read_text())["frames"].items():
-        assert frame["frame_number"] == int(number)
-        for o in frame["objects"]["objects"]:
-            part = np.load(io.BytesIO(zlib.decompress(base64.b64decode(o["mask"]))))
-            a, b = o["bounding_box"]["top_left"], o["bounding_box"]["bottom_right"]
-            right, bottom = a["x"] + (b["x"] - a["x"]), a["y"] + (b["y"] - a["y"])
-            left, top = int(SIZE[1] * a["x"]), int(SIZE[0] * a["y"])
-            assert part.shape == (int(SIZE[0] * bottom) - top, int(SIZE[1] * right) - left)
-            out[o["index"], int(number) - 1] = full(left, top, part)
-    return out
-
-
-READERS: dict[str, Callable[[Path, str], Pixels]] = {
-    "ytvis": from_ytvis, "mots": from_mots, "sav": from_sav, "cvat": from_cvat, "fiftyone": from_fiftyone,
-}  # fmt: skip
-
-
-def odd() -> list[Event]:
-    """Exits and returns, a corrected mask, frames of the look-back, one that turned out to be another, a gap."""
-    events = [e.body for e in told().events]
-    late = ev.Masklet(entity=7, start_us=45 * STEP_US, frames=[_mask((3, 3, 9, 9), i) for i in range(45, 50)])
-    extra: list[ev.Body] = [
-        ev.FeedGap(start_us=60 * STEP_US, end_us=61 * STEP_US, reason="away"),
-        ev.EntityAppeared(entity=7, at_us=45 * STEP_US, category="dog", score=0.9, bbox=(3, 3, 9, 9)),
-        late,
-        ev.MaskletRevised(entity=1, start_us=3 * STEP_US, frames=[_mask((0, 0, 48, 24), 3)]),
-        ev.MaskletRevised(entity=2, start_us=68 * STEP_US, frames=[_mask((47, 0, 48, 24), i) for i in (68, 69)]),
-        ev.EntityMerged(entity=2, merged=7, at_us=80 * STEP_US, similarity=0.9, reason="same look"),
-    ]
-    return [Event("feed", 0, n, body) for n, body in enumerate([*events[:-1], *extra, events[-1]])]
-
-
-def named(events: list[Event], feed: str) -> list[Event]:
-    return [msgspec.structs.replace(e, feed=feed) for e in events]
 
 
 def exported(form: str, files: dict[str, list[Event]], folder: Path, *arguments: str) -> Path:
@@ -187,8 +61,6 @@ def test_masks_are_the_events(form: str, feed: str, tmp_path: Path) -> None:
 def test_several_feeds_one_of_them_empty(form: str, tmp_path: Path) -> None:
     """The empty one has segments and frames, nobody in sight."""
     nobody = Told(30, [], [])
-    from tests.instruct.streams import _bodies
-
     empty_feed = [Event("nobody", 0, n, body) for n, body in enumerate(_bodies(nobody, 15))]
     files = {"one": named(told().events, "one"), "nobody": empty_feed, "two/2": named(odd(), "two/2")}
     out = exported(form, files, tmp_path, *(["--every", "1"] * (form == "sav")))
@@ -218,8 +90,8 @@ def test_what_a_worker_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     events = follow("synthetic:exit-reentry?seconds=4&size=320x180&fps=8", tmp_path / "log")
     assert any(isinstance(e.body, ev.EntityReentered) for e in events)
     assert any(isinstance(e.body, ev.MaskletRevised) for e in events)
-    monkeypatch.setattr(sys.modules[__name__], "SIZE", (180, 320))
-    monkeypatch.setattr(sys.modules[__name__], "STEP_US", 125_000)
+    monkeypatch.setattr(exported_masks, "SIZE", (180, 320))
+    monkeypatch.setattr(exported_masks, "STEP_US", 125_000)
     truth = expected(events)
     assert len(truth) > 40
     for form in ("ytvis", "sav", "cvat", "fiftyone"):
@@ -310,7 +182,6 @@ def test_only_one_feed_is_held_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("instruct.export.masks.masks_of", counted)
     exported("ytvis", {name: named(told().events, name) for name in "abc"}, tmp_path)
     assert alive == [0, 0, 0]
-    assert cli_export.export.name == "export"
 
 
 def test_names_of_files() -> None:
