@@ -54,6 +54,7 @@ def write(
     Memory holds a clip of each feed and a row group. Raises UserError where the folder cannot be written or holds
     something else (a former dataset of ours is replaced with `fresh`).
     """
+    out = out.resolve()
     before = _before(out, names) if add else None
     if before is None:
         _check_place(out, fresh=fresh)

@@ -53,6 +53,14 @@ def test_what_is_new_is_added_in_shards_of_its_own(tmp_path: Path, capsys: pytes
     assert (out / "README.md").read_text() == (whole / "README.md").read_text()
 
 
+def test_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, here = put(tmp_path / "a.jsonl", scene("door", 0)), tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert run("instruct", file, "--out", ".", "--quiet") == 0
+    assert (here / "README.md").is_file()
+
+
 def test_another_feed_is_added(tmp_path: Path) -> None:
     files = [put(tmp_path / f"{f}.jsonl", scene(f, i)) for i, f in enumerate(("door", "hall"))]
     for file in files:
