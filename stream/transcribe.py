@@ -126,6 +126,8 @@ def _own(me: Actor, story: Story, size: tuple[int, int], pts_us: int, *, ridden:
     )  # fmt: skip
     if way is None or (ridden and way.key == "still"):  # the camera rides along
         return out
+    if way.key == "still" and any(r.channel == "posture" and r.key != "standing" for r in out):
+        return [*out, Reading("way", "posed", "")]  # what it does is sit, crouch, bend or lie
     return [*out, way]
 
 
