@@ -51,7 +51,7 @@ def slot(e: EntityStory, segment: Segment) -> Slot | None:
         return None
     actions = [
         (max(a.start_us, segment.start_us), min(a.end_us, segment.end_us), a.text)
-        for a in e.actions
+        for a in sorted(e.actions, key=lambda a: (a.start_us, a.end_us, a.text))
         if _meets(a, segment)
     ]
     name = e.expression or f"the {e.category}"

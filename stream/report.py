@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Iterable
 from importlib import resources
 from string import Template
 
+from stream.events import Action
 from stream.overlay import PALETTE, Pictures
 from stream.story import EntityStory, Story, clock
 
@@ -55,11 +57,16 @@ def _card(story: Story, e: EntityStory, picture: bytes | None) -> str:
     asked = "".join(f'<span class="chip">“{_t(text)}”</span>' for text in called)
     seen = f"{clock(e.first_us)} to {clock(e.last_us)}, {e.frames} masks"
     away = f", left {e.exits}×, came back {e.reentries}×" if e.exits else ""
-    acts = "".join(f"<li>{clock(a.start_us)}–{clock(a.end_us)} {_t(a.text)}</li>" for a in e.actions)
+    acts = "".join(f"<li>{clock(a.start_us)}–{clock(a.end_us)} {_t(a.text)}</li>" for a in _in_order(e.actions))
     return (
         f'<article class="card" style="--c:{_colour(e.entity)}"><div class="cut">{image}</div>'
         f"<h3><b>{e.entity}</b> {_t(name)}</h3>{asked}<p>{_t(e.category)} · {seen}{away}</p><ul>{acts}</ul></article>"
     )
+
+
+def _in_order(actions: Iterable[Action]) -> list[Action]:
+    """As they began; events come as they end."""
+    return sorted(actions, key=lambda a: (a.start_us, a.end_us, a.text))
 
 
 def _timeline(story: Story) -> str:
