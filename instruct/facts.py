@@ -7,7 +7,8 @@ the masks' own pixels.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from instruct.pair import Claim
@@ -40,7 +41,9 @@ class Facts:
         self.segments.sort()
         self.pts = {e: sorted(m) for e, m in self.masks.items() if m}
         self.stretches = {e: _stretches(p) for e, p in self.pts.items()}
-        self._measured: dict[tuple[int, int], tuple[int, float]] = {}
+        self._measured: dict[int, dict[int, tuple[int, float]]] = {}
+        self.known: dict[tuple[object, ...], bool | None] = {}
+        """What was found of claims: the forms of a question ask the same again and again."""
         self._unclear: dict[tuple[int, str], bool] = {}
 
     def _take(self, body: ev.Body) -> None:
@@ -74,13 +77,14 @@ class Facts:
             return None if inside or any(s < span[1] and span[0] < e for s, e in self.gaps) else False
         return True if any(s <= span[0] and span[1] <= e for s, e in self.stretches[entity]) else None
 
-    def measure(self, entity: int, pts: int) -> tuple[int, float]:
-        """A mask's pixels, and the mean column of them as a fraction of the width."""
-        key = (entity, pts)
-        if key not in self._measured:
-            area, column = measured(self.masks[entity][pts].rle)
-            self._measured[key] = area, column / self.width
-        return self._measured[key]
+    def measures(self, entity: int, times: Sequence[int]) -> list[tuple[int, float]]:
+        """Of an entity's masks the pixels, and the mean column of them as a fraction of the width."""
+        own = self._measured.setdefault(entity, {})
+        new = [t for t in times if t not in own]
+        if new:  # all in one go: see instruct.runs
+            for t, (area, column) in zip(new, measured([self.masks[entity][t].rle for t in new]), strict=True):
+                own[t] = area, column / self.width
+        return [own[t] for t in times]
 
     def fits(self, text: str, entity: int) -> bool:
         """Whether an expression may be read as meaning an entity, by all that was said of it."""
@@ -118,6 +122,7 @@ _OPPOSITE = {"left": "right", "up": "down", "toward": "away"}
 _POSTURES = {"sits": "sits", "crouches": "crouches", "lies": "lies", "jumps": "jumps"}
 
 
+@lru_cache(maxsize=1024)
 def way_of(text: str) -> str:
     """Where an action goes: left, right, up, down, toward, away, or still; empty where it is about something else."""
     verb, *rest = [w for w in text.split() if w not in ("slowly", "fast")]
@@ -132,6 +137,7 @@ def way_of(text: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=4096)
 def excludes(one: str, two: str) -> bool:
     """Whether an action that goes on means that another does not."""
     a, b = way_of(one), way_of(two)
@@ -151,6 +157,14 @@ def excludes(one: str, two: str) -> bool:
 
 def truth(f: Facts, c: Claim) -> bool | None:
     """What the events say of a claim, whatever it holds: true, false, or None where they do not decide."""
+    spans = tuple([tuple(s) for s in c.spans]) if c.spans else ()
+    key = (c.kind, c.entity, c.other, c.text, c.start_us, c.end_us, c.n, spans)
+    if key not in f.known:
+        f.known[key] = _truth(f, c)
+    return f.known[key]
+
+
+def _truth(f: Facts, c: Claim) -> bool | None:
     span = (c.start_us, c.end_us)
     if c.start_us == c.end_us:
         span = (max(f.start, c.start_us - _AROUND_US), min(f.end, c.end_us + _AROUND_US))
@@ -189,7 +203,7 @@ def truth(f: Facts, c: Claim) -> bool | None:
             told = all(any(s - 500_000 <= at <= e for at in f.left.get(c.entity, [])) for s, e in gaps)
             return True if told else None
         case "place":
-            thirds = {min(2, int(f.measure(c.entity, t)[1] * 3)) for t in f.within(c.entity, span)}
+            thirds = {min(2, int(column * 3)) for _, column in f.measures(c.entity, f.within(c.entity, span))}
             wanted = ("left", "middle", "right").index(c.text)
             if f.in_sight(c.entity, span) is not True or len(thirds) != 1:
                 return None if wanted in thirds or not thirds else False
@@ -225,8 +239,9 @@ def _compared(f: Facts, c: Claim, span: Span) -> bool | None:
     common = sorted(set(f.within(c.entity, span)) & set(f.within(c.other, span)))
     if not common or f.in_sight(c.entity, span) is not True or f.in_sight(c.other, span) is not True:
         return None
+    mine, theirs = f.measures(c.entity, common), f.measures(c.other, common)
     if c.kind == "larger":
-        ratios = [f.measure(c.entity, t)[0] / max(1, f.measure(c.other, t)[0]) for t in common]
+        ratios = [a / max(1, b) for (a, _), (b, _) in zip(mine, theirs, strict=True)]
         return True if min(ratios) >= 1.25 else False if max(ratios) <= 1 / 1.25 else None
-    shifts = [f.measure(c.other, t)[1] - f.measure(c.entity, t)[1] for t in common]
+    shifts = [b - a for (_, a), (_, b) in zip(mine, theirs, strict=True)]
     return True if min(shifts) >= 0.05 else False if max(shifts) <= -0.05 else None

@@ -15,7 +15,7 @@ from stream.events import Rle
 
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=40)))
 def test_area_and_middle_are_those_of_the_pixels(mask: np.ndarray) -> None:
-    area, column = measured(Rle(mask.shape, rle.encode(mask)))
+    ((area, column),) = measured([Rle(mask.shape, rle.encode(mask))])
     assert area == mask.sum()
     middle = np.nonzero(mask)[1].mean() + 0.5 if area else 0.0
     assert column == pytest.approx(middle)
@@ -23,10 +23,10 @@ def test_area_and_middle_are_those_of_the_pixels(mask: np.ndarray) -> None:
 
 @pytest.mark.parametrize("mask", [np.ones((3000, 4000), np.bool_), np.zeros((1, 1), np.bool_), np.eye(999) > 0])
 def test_long_runs_and_many(mask: np.ndarray) -> None:
-    assert measured(Rle(mask.shape, rle.encode(mask)))[0] == mask.sum()
+    assert measured([Rle(mask.shape, rle.encode(mask))])[0][0] == mask.sum()
 
 
 @given(st.sampled_from(["", "0", "01", "^^"]))
 def test_runs_that_do_not_fill_the_size_are_refused(counts: str) -> None:
     with pytest.raises(ValueError, match="do not fill"):
-        measured(Rle((20, 40), counts))
+        measured([Rle((20, 40), counts)])
