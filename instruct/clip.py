@@ -83,9 +83,11 @@ class Track:
 
     def at(self, us: int) -> int:
         """The place in `frames` of the frame nearest to a time."""
-        low = min(bisect_left(self.pts, us), len(self.pts) - 1)
-        before = max(0, low - 1)
-        return before if us - self.pts[before] < self.pts[low] - us else low
+        pts = self.pts
+        i = bisect_left(pts, us)
+        if i == 0:
+            return 0
+        return i - 1 if i == len(pts) or us - pts[i - 1] < pts[i] - us else i
 
     def around(self, us: int) -> slice:
         """The places of the frames about an instant."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
+import msgspec
+
 from instruct.clip import Act, Clip, Track
 from instruct.evidence import evidence
 from instruct.pair import REGION, Claim, Form, Name, Pair, Region, Spans, Unit
@@ -33,8 +35,7 @@ class Gates:
     """Distance of what is asked from the borders of what is true: annotations are not exact to the frame."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(msgspec.Struct, frozen=True, gc=False):
     """An entity as a text names it: by a mask (`region`), or by its expression."""
 
     track: Track
@@ -78,6 +79,10 @@ class Composer:
     def pick(self, choices: Sequence[T]) -> T:
         """One of them. `Random.choice` asks for exact evenness, at four times the cost."""
         return choices[int(self.rng.random() * len(choices))]
+
+    def shuffled(self, choices: Iterable[T]) -> list[T]:
+        """All of them in a drawn order."""
+        return sorted(choices, key=lambda _: self.rng.random())
 
     def acts(self, t: Track) -> list[Act]:
         """An entity's actions that can be put into words: whom they name is called so here, and nobody else is."""
@@ -198,8 +203,7 @@ class Composer:
         by_text = {text: claim for text, claim in reversed(wrong) if text != right[0]}
         if not by_text:
             return ()
-        mixed = [right, *self.rng.sample(list(by_text.items()), min(3, len(by_text)))]
-        self.rng.shuffle(mixed)
+        mixed = self.shuffled([right, *self.shuffled(by_text.items())[:3]])
         options = [text for text, _ in mixed]
         letters = [f"({'ABCD'[i]}) {upper(text)}" for i, text in enumerate(options)]
         right_at = options.index(right[0])

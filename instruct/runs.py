@@ -1,4 +1,4 @@
-"""Area and middle of masks straight from their run lengths: the checker measures thousands and needs no pixels.
+"""Area, box and middle of masks straight from their run lengths: the checker measures thousands and needs no pixels.
 
 Source of the format: the COCO API (github.com/cocodataset/cocoapi): column-major runs that alternate from 0; five bits
 a character, the last one's fifth a sign, a sixth for "more"; from the fourth run on told as the difference to the run
@@ -12,15 +12,26 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels import rle
 from stream.events import Rle
 
 
-def measured(codes: Sequence[Rle]) -> list[tuple[int, float]]:
-    """Of each mask its pixels, and the mean column of their middles in pixels (0 where it is empty).
+def areas(codes: Sequence[Rle]) -> list[int]:
+    """Of each mask its pixels."""
+    return rle.areas([(c.counts, c.size) for c in codes])
+
+
+def boxes(codes: Sequence[Rle]) -> list[tuple[float, float, float, float]]:
+    """Of each mask its box: x, y, width, height in pixels."""
+    return rle.boxes([(c.counts, c.size) for c in codes])
+
+
+def columns(codes: Sequence[Rle]) -> list[float]:
+    """Of each mask the mean column of the middles of its pixels, in pixels (0 where it is empty).
 
     Raises ValueError where the runs do not fill a mask's size.
     """
-    return [_sums(told, *code.size) for code, told in zip(codes, _told([c.counts for c in codes]), strict=True)]
+    return [_mean(told, *code.size) for code, told in zip(codes, _told([c.counts for c in codes]), strict=True)]
 
 
 def _told(counts: Sequence[str]) -> Iterator[NDArray[np.int64]]:
@@ -45,8 +56,8 @@ def _told(counts: Sequence[str]) -> Iterator[NDArray[np.int64]]:
         start = end
 
 
-def _sums(told: NDArray[np.int64], h: int, w: int) -> tuple[int, float]:
-    """Pixels and mean column; what is told is turned into the runs' borders in place."""
+def _mean(told: NDArray[np.int64], h: int, w: int) -> float:
+    """The mean column; what is told is turned into run lengths in place."""
     told[1::2].cumsum(out=told[1::2])
     told[2::2].cumsum(out=told[2::2])
     border = told.cumsum()
@@ -57,5 +68,5 @@ def _sums(told: NDArray[np.int64], h: int, w: int) -> tuple[int, float]:
     twice = column * (2 * border - h * (column + 1))
     last = len(border) // 2 * 2  # a last run of zeros begins nothing
     area = int(told[1::2].sum())
-    columns = int(twice[1:last:2].sum() - twice[:last:2].sum()) / 2
-    return area, columns / area + 0.5 if area else 0.0
+    both = int(twice[1:last:2].sum() - twice[:last:2].sum())
+    return both / 2 / area + 0.5 if area else 0.0

@@ -21,6 +21,7 @@ MAY_IMPORT = {
         "engines.errors",
         "engines.chat",
         "engines.store",
+        "kernels.rle",
         "stream.events",
         "stream.mended",
         "stream.story",
