@@ -40,6 +40,8 @@ LATE_US = 3_000_000
 """How long after a clip's end masks of it may still come."""
 _FORGET_US = 900_000_000
 """An entity unseen for longer than the gallery keeps it (10 minutes) cannot come back."""
+_READ_BYTES = 1 << 20
+"""At once: a line of masks has tens of thousands, Python's own buffer 8,192."""
 Tell = Callable[[int], None]
 """Progress: bytes read."""
 
@@ -107,7 +109,7 @@ def check(paths: Iterable[Path], tell: Tell = lambda _: None) -> list[Annotation
 
 def _lines(path: Path, tell: Tell) -> Iterator[Event]:
     try:
-        with path.open("rb") as f:
+        with path.open("rb", buffering=_READ_BYTES) as f:
             for number, line in enumerate(f, 1):
                 tell(len(line))
                 event = _event(line, path, number)
