@@ -190,6 +190,8 @@ class Clipper:
         self._open = None
         yield from self._ready(None)
         self._pending.clear()
+        self._known.clear()
+        self._seen_us.clear()
 
     def _ready(self, until_us: int | None) -> Iterator[Window]:
         while self._due and (until_us is None or self._due[0][1] <= until_us):
