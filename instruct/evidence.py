@@ -17,8 +17,13 @@ def evidence(
 ) -> list[str]:
     """Ids of the events that show the claims, the regions and what is called by name, each once."""
     ids: dict[str, None] = {}
+    before: object = None
     for c in claims:
         kind = c.kind
+        about = (kind, c.entity, c.other, c.start_us, c.end_us)
+        if about == before:  # another option of a choice: the same events show it
+            continue
+        before = about
         for entity in (c.entity, c.other) if c.other else (c.entity,):
             t = by_id.get(entity)
             if t is None:
