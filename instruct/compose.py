@@ -183,10 +183,12 @@ class Composer:
         w = self.clip.window
         regions = [r.region for r in refs if r.region is not None]
         by_name = {r.track.entity: r.track for r in refs if r.region is None}
-        by_name.update((t.entity, t) for t in spoken)
-        if self._whom:
-            acted = [self._whom[c.text] for c in claims if c.text in self._whom]
-            by_name.update((i, self._by_id[i]) for i in acted if i is not None)
+        for t in spoken:
+            by_name[t.entity] = t
+        for c in claims if self._whom else ():
+            whom = self._whom.get(c.text)
+            if whom is not None:
+                by_name[whom] = self._by_id[whom]
         return Pair(
             feed=w.feed, video=w.video, start_us=w.start_us, end_us=w.end_us, width=w.size[1], height=w.size[0],
             rate=w.rate, group=group_of(masked=REGION in question, timed=timed), family=family, form=form,

@@ -175,9 +175,10 @@ def truth(f: Facts, c: Claim) -> bool | None:
     """What the events say of a claim, whatever it holds: true, false, or None where they do not decide."""
     spans = tuple([tuple(s) for s in c.spans]) if c.spans else ()
     key = (c.kind, c.entity, c.other, c.text, c.start_us, c.end_us, c.n, spans)
-    if key not in f.known:
-        f.known[key] = _truth(f, c)
-    return f.known[key]
+    found = f.known.get(key, ...)  # one look-up; what is not there yet is told from None by Python's `...`
+    if found is ...:
+        found = f.known[key] = _truth(f, c)
+    return found
 
 
 def _truth(f: Facts, c: Claim) -> bool | None:
