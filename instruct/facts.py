@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
+import msgspec
+
 from instruct.exclusion import excludes, way_of
 from instruct.pair import Claim
 from instruct.runs import areas, boxes, columns
@@ -248,7 +250,10 @@ def _truth(f: Facts, c: Claim) -> bool | None:
             both = sorted((max(a, x), min(b, y)) for a, b in mine for x, y in theirs if max(a, x) < min(b, y))
             return both == [tuple(s) for s in c.spans] and bool(both) if both or not mine or not theirs else False
         case "larger" | "left_of":
-            return _compared(f, c, span)
+            if c.entity <= c.other:
+                return _compared(f, c, span)
+            reverse = truth(f, msgspec.structs.replace(c, entity=c.other, other=c.entity))  # it was asked already
+            return None if reverse is None else not reverse
         case "called":
             if f.names(c.text, c.entity):
                 return True
@@ -258,8 +263,10 @@ def _truth(f: Facts, c: Claim) -> bool | None:
 
 
 def _compared(f: Facts, c: Claim, span: Span) -> bool | None:
+    if f.in_sight(c.entity, span) is not True or f.in_sight(c.other, span) is not True:
+        return None
     common = sorted(set(f.within(c.entity, span)) & set(f.within(c.other, span)))
-    if not common or f.in_sight(c.entity, span) is not True or f.in_sight(c.other, span) is not True:
+    if not common:
         return None
     if c.kind == "larger":
         ratios = [a / max(1, b) for a, b in zip(f.areas(c.entity, common), f.areas(c.other, common), strict=True)]

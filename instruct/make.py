@@ -99,7 +99,7 @@ def pairs_of(window: Window, options: Options, tally: Tally) -> list[Unit]:
 def _key(p: Pair) -> object:
     """The same for twins that ask nearly the same."""
     claims = [(c.kind, c.holds, c.entity, c.other, c.text, c.n, near(c.start_us), near(c.end_us)) for c in p.claims]
-    return p.family, p.group, frozenset(claims)
+    return p.family, p.group, tuple(claims)
 
 
 def _numbered(window: Window, units: list[Unit]) -> list[Unit]:
