@@ -109,4 +109,4 @@ def test_a_feed_that_has_ended_is_forgotten() -> None:
     for n, body in enumerate((opened(1, 0), appeared(1, 0), described("the dog"), masks(1, 0, 30),
                               closed(1, 0, 30, "end"), done(), ended(30))):  # fmt: skip
         list(clipper.push(Event("feed", 0, n, body)))
-    assert not (clipper._pending or clipper._known or clipper._seen_us)
+    assert (clipper._pending, clipper._known, clipper._seen_us) == ([], {}, {})
