@@ -65,12 +65,17 @@ class Track:
     attributes: frozenset[str] = frozenset()
     frames: list[MaskletFrame] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    pts: list[int] = field(default_factory=list)
+    """Times of the frames."""
+    xs: list[float] = field(default_factory=list)
+    """Middles of the frames' boxes, of the width."""
     spans: Spans = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     exits: list[tuple[int, str]] = field(default_factory=list)
     returns: list[tuple[int, str]] = field(default_factory=list)
     ambiguous: str = ""
     """Why its expression cannot stand for it in this clip; empty where it can."""
+    _borders: list[str] = field(default_factory=list)
 
     @property
     def seen_us(self) -> int:
@@ -78,12 +83,25 @@ class Track:
 
     def at(self, us: int) -> int:
         """The place in `frames` of the frame nearest to a time."""
-        low = min(bisect_left(self.frames, us, key=lambda f: f.pts_us), len(self.frames) - 1)
-        before = max(0, low - 1)
-        return before if us - self.frames[before].pts_us < self.frames[low].pts_us - us else low
+        pts = self.pts
+        i = bisect_left(pts, us)
+        if i == 0:
+            return 0
+        return i - 1 if i == len(pts) or us - pts[i - 1] < pts[i] - us else i
+
+    def around(self, us: int) -> slice:
+        """The places of the frames about an instant."""
+        return slice(self.at(us - 300_000), self.at(us + 300_000) + 1)
 
     def visible(self, start_us: int, end_us: int) -> bool:
         return any(s <= start_us and end_us <= e for s, e in self.spans)
+
+    def borders(self) -> list[str]:
+        """Ids of the events that show when it came and went."""
+        if not self._borders:
+            masks = [self.ids[self.at(t)] for span in self.spans for t in span]
+            self._borders = [*masks, *(i for _, i in self.exits), *(i for _, i in self.returns)]
+        return self._borders
 
 
 @dataclass(slots=True)
@@ -125,10 +143,10 @@ def clip_of(window: Window) -> Clip:
                 act = Act(body.text, max(start, body.start_us), min(end, body.end_us), event.id, body.other)
                 track(body.entity).acts.append(act)
             case Masklet() | MaskletRevised():
-                frames = found.setdefault(body.entity, {})
+                frames, source = found.setdefault(body.entity, {}), event.id
                 for f in body.frames:
                     if start <= f.pts_us < end and f.area > 0:
-                        frames[f.pts_us] = (f, event.id)
+                        frames[f.pts_us] = (f, source)
             case SegmentClosed() if start <= body.start_us and body.end_us <= end:
                 segments.append((body.start_us, body.end_us, event.id))
             case FeedGap():
@@ -137,9 +155,10 @@ def clip_of(window: Window) -> Clip:
                 pass
     for entity, frames in found.items():
         t = track(entity)
-        for pts in sorted(frames):
-            t.frames.append(frames[pts][0])
-            t.ids.append(frames[pts][1])
+        t.pts = sorted(frames)
+        t.frames = [frames[pts][0] for pts in t.pts]
+        t.ids = [frames[pts][1] for pts in t.pts]
+        t.xs = [(f.bbox[0] + f.bbox[2]) / 2 / (window.size[1] or 1) for f in t.frames]
         t.spans = _stretches(t.frames)
         t.acts.sort(key=lambda a: (a.start_us, a.end_us))
     seen = [t for _, t in sorted(tracks.items()) if t.frames]

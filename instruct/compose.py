@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
+
+import msgspec
 
 from instruct.clip import Act, Clip, Track
-from instruct.pair import REGION, Claim, Form, Group, Name, Pair, Region, Spans, Unit
+from instruct.evidence import evidence
+from instruct.pair import REGION, Claim, Form, Name, Pair, Region, Spans, Unit
+from instruct.plan import Plan, group_of
 from instruct.say import Times, upper
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +35,7 @@ class Gates:
     """Distance of what is asked from the borders of what is true: annotations are not exact to the frame."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(msgspec.Struct, frozen=True, gc=False):
     """An entity as a text names it: by a mask (`region`), or by its expression."""
 
     track: Track
@@ -56,6 +62,7 @@ class Composer:
         self.clip, self.rng, self.gates = clip, rng, gates
         self._rejected = rejected
         self._fit: dict[int, list[int]] = {}
+        self._acts: dict[int, list[Act]] = {}
         self.tracks = [t for t in clip.tracks if self._worth(t)]
         for t in self.tracks:
             if t.ambiguous:
@@ -69,31 +76,47 @@ class Composer:
             return False
         return True
 
+    def pick(self, choices: Sequence[T]) -> T:
+        """One of them. `Random.choice` asks for exact evenness, at four times the cost."""
+        return choices[int(self.rng.random() * len(choices))]
+
+    def shuffled(self, choices: Iterable[T]) -> list[T]:
+        """All of them in a drawn order."""
+        return sorted(choices, key=lambda _: self.rng.random())
+
     def acts(self, t: Track) -> list[Act]:
         """An entity's actions that can be put into words: whom they name is called so here, and nobody else is."""
-        return [a for a in t.acts if a.other is None or self._names(a)]
+        if t.entity not in self._acts:
+            self._acts[t.entity] = [a for a in t.acts if a.other is None or self._names(a)]
+        return self._acts[t.entity]
 
     def _names(self, act: Act) -> bool:
         whom = self._by_id.get(act.other or 0)
         return whom is not None and not whom.ambiguous and act.text.endswith(f" {whom.expression}")
 
     def times(self) -> Times:
-        return Times(self.clip.window.start_us, self.rng)
+        return Times(self.clip.window.start_us, int(self.rng.random() * 3))
 
-    def refs(self, t: Track) -> list[Ref]:
-        """The ways to refer to an entity that are clear here: by mask, by expression, both or none."""
-        return [r for r in (self.masked(t), self.named(t)) if r is not None]
+    def ways(self, *tracks: Track) -> list[bool]:
+        """The ways to refer to all of these that are clear here: by masks (true), by expressions (false)."""
+        masks = [True] if all(self._fitting(t) for t in tracks) else []
+        return masks if any(t.ambiguous for t in tracks) else [*masks, False]
 
-    def masked(self, t: Track) -> Ref | None:
+    def ref(self, t: Track, masked: bool) -> Ref:
+        """An entity referred to in one of its ways."""
+        if not masked:
+            return Ref(t, None, t.expression, t.expression)
+        f = t.frames[self.pick(self._fitting(t))]
+        region = Region(t.entity, f.pts_us, f.rle, f.bbox)
+        said = f"the {t.category}"
+        return Ref(t, region, self.pick((f"{said} {REGION}", f"{said} in {REGION}", REGION)), said)
+
+    def _fitting(self, t: Track) -> list[int]:
+        """The places of the frames whose masks are clear enough to be shown."""
         fit = self._fit.get(t.entity)
         if fit is None:
             fit = self._fit[t.entity] = self._fit_frames(t)
-        if not fit:
-            return None
-        f = t.frames[self.rng.choice(fit)]
-        region = Region(t.entity, f.pts_us, f.rle, f.bbox)
-        asked = self.rng.choice((f"the {t.category} {REGION}", f"the {t.category} in {REGION}", REGION))
-        return Ref(t, region, asked, f"the {t.category}")
+        return fit
 
     def _fit_frames(self, t: Track) -> list[int]:
         g = self.gates
@@ -110,25 +133,23 @@ class Composer:
                 fit.append(i)
         return fit
 
-    def named(self, t: Track) -> Ref | None:
-        return None if t.ambiguous else Ref(t, None, t.expression, t.expression)
-
     def instants(self, spans: Iterable[tuple[int, int]], n: int, margin_us: int | None = None) -> list[int]:
         """Up to `n` moments well inside the spans, on full seconds or tenths of the clip, in a drawn order."""
         margin = self.gates.margin_us if margin_us is None else margin_us
         origin = self.clip.window.start_us
         inner = [(s + margin, e - margin) for s, e in spans if e - s > 2 * margin]
-        inner = [s for s in inner if not any(g[0] <= s[1] and s[0] <= g[1] for g in self.clip.gaps)]
+        if self.clip.gaps:
+            inner = [s for s in inner if not any(g[0] <= s[1] and s[0] <= g[1] for g in self.clip.gaps)]
         out: list[int] = []
         for _ in range(n if inner else 0):
-            start, end = self.rng.choice(inner)
-            unit = self.rng.choice((1_000_000, 100_000))
+            start, end = self.pick(inner)
+            unit = self.pick((1_000_000, 100_000))
             low, high = -((origin - start) // unit), (end - origin) // unit
             if low > high:
                 unit = 100_000
                 low, high = -((origin - start) // unit), (end - origin) // unit
             if low <= high:
-                at = origin + unit * self.rng.randint(low, high)
+                at = origin + unit * (low + int(self.rng.random() * (high - low + 1)))
                 if at not in out:
                     out.append(at)
         return out
@@ -140,31 +161,18 @@ class Composer:
         starts = [*(s for s, _ in t.spans), w.end_us + 500_000]
         return [(e + 500_000, s - 500_000) for e, s in zip(ends, starts, strict=True) if s - e > 1_500_000]
 
-    def evidence(self, claims: Sequence[Claim]) -> list[str]:
-        """Ids of the events that show the claims."""
-        ids: dict[str, None] = {}
-        by_id = {t.entity: t for t in self.clip.tracks}
-        for c in claims:
-            for entity in (c.entity, c.other):
-                t = by_id.get(entity)
-                if t is None:
-                    continue
-                if c.kind in ("does", "acts", "part"):
-                    for a in t.acts:
-                        if c.kind != "does" or (a.start_us <= c.end_us and c.start_us <= a.end_us):
-                            ids[a.id] = None
-                elif c.kind == "called":
-                    ids[t.described] = None
-                elif c.kind in ("stays", "lasts", "returns", "together", "before", "next"):
-                    ids.update(dict.fromkeys(t.ids[t.at(s)] for span in t.spans for s in span))
-                    ids.update(dict.fromkeys(i for _, i in (*t.exits, *t.returns)))
-                if c.kind not in ("acts", "part", "called"):
-                    ids[t.ids[t.at(c.start_us)]] = None
-            if c.kind == "scenes":
-                ids.update(dict.fromkeys(i for _, _, i in self.clip.segments))
-            if c.kind == "count":
-                ids.update((t.ids[t.at(c.start_us)], None) for t in self.clip.tracks if t.category == c.text)
-        return list(ids)
+    def plan(
+        self,
+        family: str,
+        form: Form,
+        about: tuple[object, ...],
+        write: Callable[[], Unit],
+        *,
+        masked: bool,
+        timed: bool,
+    ) -> Plan:
+        """A unit that may be written later. masked, timed: whether the question shows a region, tells a time."""
+        return Plan(family, group_of(masked=masked, timed=timed), form, about, write)
 
     def pair(
         self, family: str, form: Form, question: str, answer: str, claims: list[Claim], refs: Sequence[Ref] = (), *,
@@ -174,23 +182,19 @@ class Composer:
         their expressions in the text without being asked about; timed: whether the question tells a time."""
         w = self.clip.window
         regions = [r.region for r in refs if r.region is not None]
-        by_name = [r.track for r in refs if r.region is None] + list(spoken)
-        acted = [self._whom[c.text] for c in claims if c.kind in ("does", "acts", "part") and c.text in self._whom]
-        by_name += [self._by_id[i] for i in acted if i is not None]
-        names = {t.entity: Name(t.entity, t.expression) for t in by_name}
-        masked = REGION in question
-        group: Group = ("mask+time" if timed else "mask") if masked else "time" if timed else "plain"
-        evidence = dict.fromkeys(self.evidence(claims))
-        for r in regions:
-            t = next(t for t in self.tracks if t.entity == r.entity)
-            evidence[t.ids[t.at(r.pts_us)]] = None
-        for t in by_name:
-            evidence[t.described] = None
+        by_name = {r.track.entity: r.track for r in refs if r.region is None}
+        for t in spoken:
+            by_name[t.entity] = t
+        for c in claims if self._whom else ():
+            whom = self._whom.get(c.text)
+            if whom is not None:
+                by_name[whom] = self._by_id[whom]
         return Pair(
             feed=w.feed, video=w.video, start_us=w.start_us, end_us=w.end_us, width=w.size[1], height=w.size[0],
-            rate=w.rate, group=group, family=family, form=form, question=upper(question), answer=answer,
-            options=options or [],
-            regions=regions, names=list(names.values()), claims=claims, evidence=list(evidence),
+            rate=w.rate, group=group_of(masked=REGION in question, timed=timed), family=family, form=form,
+            question=upper(question), answer=answer, options=options or [], regions=regions,
+            names=[Name(t.entity, t.expression) for t in by_name.values()], claims=claims,
+            evidence=evidence(self.clip, self._by_id, claims, regions, by_name.values()),
         )  # fmt: skip
 
     def choice(
@@ -198,15 +202,10 @@ class Composer:
         refs: Sequence[Ref], *, timed: bool, spoken: Sequence[Track] = (), extra: Sequence[Claim] = (),
     ) -> Unit:  # fmt: skip
         """A multiple-choice pair of up to four options; none where there is no wrong one."""
-        by_text: dict[str, tuple[str, Claim]] = {}
-        for option in wrong:
-            if option[0] != right[0]:
-                by_text.setdefault(option[0], option)
-        others = list(by_text.values())
-        if not others:
+        by_text = {text: claim for text, claim in reversed(wrong) if text != right[0]}
+        if not by_text:
             return ()
-        mixed = [right, *self.rng.sample(others, min(3, len(others)))]
-        self.rng.shuffle(mixed)
+        mixed = self.shuffled([right, *self.shuffled(by_text.items())[:3]])
         options = [text for text, _ in mixed]
         letters = [f"({'ABCD'[i]}) {upper(text)}" for i, text in enumerate(options)]
         right_at = options.index(right[0])

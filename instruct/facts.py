@@ -7,12 +7,19 @@ the masks' own pixels.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any, TypeVar
 
+import msgspec
+
+from instruct.exclusion import excludes, way_of
 from instruct.pair import Claim
-from instruct.runs import measured
+from instruct.runs import areas, boxes, columns
 from stream import events as ev
+
+T = TypeVar("T")
+Measure = Callable[[Sequence[ev.Rle]], list[T]]
 
 _AROUND_US = 250_000
 """An instant is a quarter second around it."""
@@ -40,7 +47,11 @@ class Facts:
         self.segments.sort()
         self.pts = {e: sorted(m) for e, m in self.masks.items() if m}
         self.stretches = {e: _stretches(p) for e, p in self.pts.items()}
-        self._measured: dict[tuple[int, int], tuple[int, float]] = {}
+        self._sight: dict[tuple[int, Span], bool | None] = {}
+        self._thirds: dict[tuple[int, Span], set[int]] = {}
+        self._measured: dict[tuple[object, int], dict[int, Any]] = {}
+        self.known: dict[tuple[object, ...], bool | None] = {}
+        """What was found of claims: the forms of a question ask the same again and again."""
         self._unclear: dict[tuple[int, str], bool] = {}
 
     def _take(self, body: ev.Body) -> None:
@@ -69,18 +80,66 @@ class Facts:
 
     def in_sight(self, entity: int, span: Span) -> bool | None:
         """All through a span: true; at no time of it: false; else None."""
+        key = (entity, span)
+        if key not in self._sight:  # the forms of a question ask it of the same spans
+            self._sight[key] = self._in_sight(entity, span)
+        return self._sight[key]
+
+    def _in_sight(self, entity: int, span: Span) -> bool | None:
         if not self.within(entity, span):
             inside = any(s <= span[0] and span[1] <= e for s, e in self.stretches.get(entity, []))
             return None if inside or any(s < span[1] and span[0] < e for s, e in self.gaps) else False
         return True if any(s <= span[0] and span[1] <= e for s, e in self.stretches[entity]) else None
 
-    def measure(self, entity: int, pts: int) -> tuple[int, float]:
-        """A mask's pixels, and the mean column of them as a fraction of the width."""
-        key = (entity, pts)
-        if key not in self._measured:
-            area, column = measured(self.masks[entity][pts].rle)
-            self._measured[key] = area, column / self.width
-        return self._measured[key]
+    def _each(self, what: Measure[T], entity: int, times: Sequence[int]) -> list[T]:
+        """A measure of an entity's masks, each taken once, and all that are new in one go, which is much cheaper."""
+        own: dict[int, T] = self._measured.setdefault((what, entity), {})
+        new = [t for t in times if t not in own]
+        if new:
+            own.update(zip(new, what([self.masks[entity][t].rle for t in new]), strict=True))
+        return [own[t] for t in times]
+
+    def areas(self, entity: int, times: Sequence[int]) -> list[int]:
+        """Pixels of an entity's masks."""
+        return self._each(areas, entity, times)
+
+    def columns(self, entity: int, times: Sequence[int]) -> list[float]:
+        """The mean column of the pixels of an entity's masks, as a fraction of the width."""
+        return [column / self.width for column in self._each(columns, entity, times)]
+
+    def columns_between(self, entity: int, times: Sequence[int]) -> list[tuple[float, float]]:
+        """Two columns that each mean column lies between: mostly they decide, at a third of the cost.
+
+        A column of the mask's own box holds no more than the box's height of pixels: so the middle is no nearer to a
+        side of the box than if all pixels were packed there.
+        """
+        out: list[tuple[float, float]] = []
+        for area, (x, _, w, h) in zip(self.areas(entity, times), self._each(boxes, entity, times), strict=True):
+            half = area / max(1.0, h) / 2
+            out.append(((x + half) / self.width, (x + w - half) / self.width))
+        return out
+
+    def thirds(self, entity: int, span: Span) -> set[int]:
+        """The thirds of the picture, 0 to 2 from the left, that the middles of an entity's masks lie in."""
+        key = (entity, span)
+        if key not in self._thirds:
+            self._thirds[key] = self._in_thirds(entity, self.within(entity, span))
+        return self._thirds[key]
+
+    def _in_thirds(self, entity: int, times: Sequence[int]) -> set[int]:
+        out: set[int] = set()
+        unsure: list[int] = []
+        for t, (x, _, w, _) in zip(times, self._each(boxes, entity, times), strict=True):
+            third = int(x / self.width * 3)
+            if third == int((x + w) / self.width * 3):
+                out.add(min(2, third))
+            else:
+                unsure.append(t)
+        for t, (left, right) in zip(unsure, self.columns_between(entity, unsure), strict=True):
+            if int(left * 3) != int(right * 3):
+                (left,) = self.columns(entity, (t,))
+            out.add(min(2, int(left * 3)))
+        return out
 
     def fits(self, text: str, entity: int) -> bool:
         """Whether an expression may be read as meaning an entity, by all that was said of it."""
@@ -114,43 +173,17 @@ def _stretches(pts: list[int]) -> list[Span]:
     return [*out, (start, last)]
 
 
-_OPPOSITE = {"left": "right", "up": "down", "toward": "away"}
-_POSTURES = {"sits": "sits", "crouches": "crouches", "lies": "lies", "jumps": "jumps"}
-
-
-def way_of(text: str) -> str:
-    """Where an action goes: left, right, up, down, toward, away, or still; empty where it is about something else."""
-    verb, *rest = [w for w in text.split() if w not in ("slowly", "fast")]
-    if text in ("stays in place", "stands still"):
-        return "still"
-    if verb not in ("moves", "walks", "runs", "rides") or not rest:
-        return ""
-    if rest[0] == "to" and rest[1] == "the" and len(rest) == 3:
-        return rest[2] if rest[2] in ("left", "right") else ""
-    if rest in (["toward", "the", "camera"], ["away", "from", "the", "camera"], ["up"], ["down"]):
-        return rest[0]
-    return ""
-
-
-def excludes(one: str, two: str) -> bool:
-    """Whether an action that goes on means that another does not."""
-    a, b = way_of(one), way_of(two)
-    if a and b and a != b and ("still" in (a, b) or _OPPOSITE.get(a) == b or _OPPOSITE.get(b) == a):
-        return True
-    verbs = one.split()[0], two.split()[0]
-    if one.startswith("faces ") and two.startswith("faces "):
-        return one != two
-    if set(verbs) == {"walks", "runs"} and a and b:
-        return True
-    stances = [
-        _POSTURES.get(t, "") or ("upright" if t == "stands still" or (v in ("walks", "runs") and w) else "")
-        for t, v, w in zip((one, two), verbs, (a, b), strict=True)
-    ]
-    return bool(stances[0] and stances[1]) and stances[0] != stances[1]
-
-
 def truth(f: Facts, c: Claim) -> bool | None:
     """What the events say of a claim, whatever it holds: true, false, or None where they do not decide."""
+    spans = tuple([tuple(s) for s in c.spans]) if c.spans else ()
+    key = (c.kind, c.entity, c.other, c.text, c.start_us, c.end_us, c.n, spans)
+    found = f.known.get(key, ...)  # one look-up; what is not there yet is told from None by Python's `...`
+    if found is ...:
+        found = f.known[key] = _truth(f, c)
+    return found
+
+
+def _truth(f: Facts, c: Claim) -> bool | None:
     span = (c.start_us, c.end_us)
     if c.start_us == c.end_us:
         span = (max(f.start, c.start_us - _AROUND_US), min(f.end, c.end_us + _AROUND_US))
@@ -159,13 +192,18 @@ def truth(f: Facts, c: Claim) -> bool | None:
         case "seen":
             return f.in_sight(c.entity, span)
         case "does":
-            own = [(s, e) for s, e, text in f.acts.get(c.entity, []) if text == c.text]
-            if any(s <= span[0] and span[1] <= e for s, e in own):
-                return True
-            if any(s < span[1] and span[0] < e for s, e in own):
+            partly = against = False
+            for s, e, text in f.acts.get(c.entity, []):
+                whole = s <= span[0] and span[1] <= e
+                if text == c.text:
+                    if whole:
+                        return True
+                    partly = partly or (s < span[1] and span[0] < e)
+                elif whole:
+                    against = against or excludes(text, c.text)
+            if partly:
                 return None
-            against = (s <= span[0] and span[1] <= e and excludes(t, c.text) for s, e, t in f.acts.get(c.entity, []))
-            return False if any(against) or f.in_sight(c.entity, span) is False else None
+            return False if against or f.in_sight(c.entity, span) is False else None
         case "acts":
             if any(t != c.text and way_of(t) and way_of(t) == way_of(c.text) for _, _, t in f.acts.get(c.entity, [])):
                 return None  # it may be the same in other words
@@ -189,7 +227,7 @@ def truth(f: Facts, c: Claim) -> bool | None:
             told = all(any(s - 500_000 <= at <= e for at in f.left.get(c.entity, [])) for s, e in gaps)
             return True if told else None
         case "place":
-            thirds = {min(2, int(f.measure(c.entity, t)[1] * 3)) for t in f.within(c.entity, span)}
+            thirds = f.thirds(c.entity, span)
             wanted = ("left", "middle", "right").index(c.text)
             if f.in_sight(c.entity, span) is not True or len(thirds) != 1:
                 return None if wanted in thirds or not thirds else False
@@ -212,7 +250,10 @@ def truth(f: Facts, c: Claim) -> bool | None:
             both = sorted((max(a, x), min(b, y)) for a, b in mine for x, y in theirs if max(a, x) < min(b, y))
             return both == [tuple(s) for s in c.spans] and bool(both) if both or not mine or not theirs else False
         case "larger" | "left_of":
-            return _compared(f, c, span)
+            if c.entity <= c.other:
+                return _compared(f, c, span)
+            reverse = truth(f, msgspec.structs.replace(c, entity=c.other, other=c.entity))  # it was asked already
+            return None if reverse is None else not reverse
         case "called":
             if f.names(c.text, c.entity):
                 return True
@@ -222,11 +263,16 @@ def truth(f: Facts, c: Claim) -> bool | None:
 
 
 def _compared(f: Facts, c: Claim, span: Span) -> bool | None:
+    if f.in_sight(c.entity, span) is not True or f.in_sight(c.other, span) is not True:
+        return None
     common = sorted(set(f.within(c.entity, span)) & set(f.within(c.other, span)))
-    if not common or f.in_sight(c.entity, span) is not True or f.in_sight(c.other, span) is not True:
+    if not common:
         return None
     if c.kind == "larger":
-        ratios = [f.measure(c.entity, t)[0] / max(1, f.measure(c.other, t)[0]) for t in common]
+        ratios = [a / max(1, b) for a, b in zip(f.areas(c.entity, common), f.areas(c.other, common), strict=True)]
         return True if min(ratios) >= 1.25 else False if max(ratios) <= 1 / 1.25 else None
-    shifts = [f.measure(c.other, t)[1] - f.measure(c.entity, t)[1] for t in common]
+    about = list(zip(f.columns_between(c.entity, common), f.columns_between(c.other, common), strict=True))
+    if min([b[0] - a[1] for a, b in about]) >= 0.05 or max([b[1] - a[0] for a, b in about]) <= -0.05:
+        return about[0][1][0] > about[0][0][1]
+    shifts = [b - a for a, b in zip(f.columns(c.entity, common), f.columns(c.other, common), strict=True)]
     return True if min(shifts) >= 0.05 else False if max(shifts) <= -0.05 else None

@@ -1,4 +1,4 @@
-"""A clip -> its pairs: every family's units, confirmed by the checker, thinned out by the gates, numbered."""
+"""A clip -> its pairs: every family's plans, chosen among by the mix, written, confirmed by the checker, numbered."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from instruct.compose import Composer, Gates
 from instruct.facts import Facts
 from instruct.families import FAMILIES
 from instruct.pair import Group, Pair, Unit
+from instruct.plan import Plan, near
 from instruct.select import STREFER_MIX, distinct, sampled
 from instruct.verify import fault
 
@@ -59,28 +60,46 @@ def pairs_of(window: Window, options: Options, tally: Tally) -> list[Unit]:
     tally.video_us += window.end_us - window.start_us
     tally.feeds.add(window.feed)
 
-    def drawn() -> Iterator[Unit]:
-        composer = Composer(clip, _rng(options.seed, window, ""), options.gates, tally.rejected)
-        for family, make in FAMILIES.items():
-            composer.rng = _rng(options.seed, window, family)  # a new family changes no other's draws
-            for unit in make(composer):
-                tally.drawn += len(unit)
-                if unit:
-                    yield unit
+    composer = Composer(clip, Random(), options.gates, tally.rejected)
+    rngs = {family: _rng(options.seed, window, family) for family in FAMILIES}  # a new family changes no other's draws
 
-    def confirmed(unit: Unit) -> bool:
-        wrong = next(filter(None, (fault(facts, p) for p in unit)), "")
-        if wrong:
-            tally.rejected[f"not confirmed: {wrong}"] += len(unit)
-        return not wrong
+    def planned() -> Iterator[Plan]:
+        for family, plans in FAMILIES.items():
+            composer.rng = rngs[family]
+            for plan in plans(composer):
+                tally.drawn += plan.pairs
+                yield plan
+
+    twins: set[object] = set()
+
+    def written(plan: Plan) -> Unit:
+        composer.rng = rngs[plan.family]
+        unit = plan.write()
+        for twin in unit[1:]:  # what it denies was drawn just now
+            key = _key(twin)
+            if key in twins:
+                tally.rejected["near-duplicate"] += len(unit)
+                return ()
+            twins.add(key)
+        for pair in unit:
+            if wrong := fault(facts, pair):
+                tally.rejected[f"not confirmed: {wrong}"] += len(unit)
+                return ()
+        return unit
 
     minutes = (window.end_us - window.start_us) / 60e6
     budget = max(20, round(options.per_minute * minutes))
     units = sampled(
-        distinct(drawn(), tally.rejected), _rng(options.seed, window, "select"), tally.rejected, cap=options.cap,
-        budget=budget, mix=options.mix, confirmed=confirmed,
+        distinct(planned(), tally.rejected), _rng(options.seed, window, "select"), tally.rejected, cap=options.cap,
+        budget=budget, mix=options.mix, written=written,
     )  # fmt: skip
     return _numbered(window, units)
+
+
+def _key(p: Pair) -> object:
+    """The same for twins that ask nearly the same."""
+    claims = [(c.kind, c.holds, c.entity, c.other, c.text, c.n, near(c.start_us), near(c.end_us)) for c in p.claims]
+    return p.family, p.group, tuple(claims)
 
 
 def _numbered(window: Window, units: list[Unit]) -> list[Unit]:

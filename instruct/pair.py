@@ -25,7 +25,7 @@ REGION = "<region>"
 Spans = list[tuple[int, int]]
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fact, or its denial (`holds` false). `start_us` = `end_us` is an instant: a quarter second around it.
 
     | kind | says |
@@ -60,7 +60,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     spans: Spans = []
 
 
-class Region(msgspec.Struct, frozen=True):
+class Region(msgspec.Struct, frozen=True, gc=False):
     """An entity shown by its mask in one frame, exactly as a `masklet` event holds it."""
 
     entity: int
@@ -69,14 +69,14 @@ class Region(msgspec.Struct, frozen=True):
     bbox: Box
 
 
-class Name(msgspec.Struct, frozen=True):
+class Name(msgspec.Struct, frozen=True, gc=False):
     """An entity called by its referring expression somewhere in the text."""
 
     entity: int
     text: str
 
 
-class Pair(msgspec.Struct, frozen=True, kw_only=True):
+class Pair(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A question and its answer. start_us, end_us: the clip of the feed they are about.
     rate: frames a second of the feed as a fraction, 0/1 where unknown.
 

@@ -45,6 +45,8 @@ LATE_US = 3_000_000
 """How long after a clip's end masks of it may still come."""
 _FORGET_US = 900_000_000
 """An entity unseen for longer than the gallery keeps it (10 minutes) cannot come back."""
+_READ_BYTES = 1 << 20
+"""At once: a line of masks has tens of thousands, Python's own buffer 8,192."""
 Tell = Callable[[int], None]
 """Progress: bytes read."""
 _NOTHING: Mapping[str, int] = {}
@@ -146,7 +148,7 @@ def _records(log: Log, feed: str | None = None) -> Iterator[Event]:
 
 def _lines(path: Path, tell: Tell) -> Iterator[Event]:
     try:
-        with path.open("rb") as f:
+        with path.open("rb", buffering=_READ_BYTES) as f:
             for number, line in enumerate(f, 1):
                 tell(len(line))
                 event = _event(line, path, number)
@@ -298,6 +300,8 @@ class Clipper:
         self._open = None
         yield from self._ready(None)
         self._pending.clear()
+        self._known.clear()
+        self._seen_us.clear()
 
     def _ready(self, until_us: int | None) -> Iterator[Window]:
         while self._due and (until_us is None or self._due[0][1] <= until_us):

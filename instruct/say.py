@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
+from functools import lru_cache
 
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
 _DOUBLED = frozenset(
@@ -27,10 +27,11 @@ def seconds(us: int, unit_us: int, word: str = "s") -> str:
 
 
 class Times:
-    """One way of writing times, kept through a pair. Times are taken from `origin_us`, the clip's start."""
+    """One way of writing times, kept through a pair. Times are taken from `origin_us`, the clip's start.
+    style: 00:18, 18 s, 18 seconds."""
 
-    def __init__(self, origin_us: int, rng: Random) -> None:
-        self._origin, self._style = origin_us, rng.randrange(3)
+    def __init__(self, origin_us: int, style: int) -> None:
+        self._origin, self._style = origin_us, style
 
     def at(self, us: int, unit_us: int = 100_000) -> str:
         us -= self._origin
@@ -63,6 +64,7 @@ def bare(text: str) -> str:
     return f"{base} {rest}".strip()
 
 
+@lru_cache(maxsize=1024)
 def going(text: str) -> str:
     """`moves to the left` -> `moving to the left`."""
     verb, _, rest = bare(text).partition(" ")

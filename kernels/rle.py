@@ -233,6 +233,16 @@ def area(counts: str, size: tuple[int, int]) -> int:
     return int(_coco.area({"size": list(size), "counts": counts.encode("ascii")}))
 
 
+def areas(masks: Sequence[tuple[str, tuple[int, int]]]) -> list[int]:
+    """Pixels of many masks (counts, (H, W)), without decoding them."""
+    return _coco.area([{"size": size, "counts": counts.encode("ascii")} for counts, size in masks]).tolist()  # type: ignore[no-any-return]
+
+
+def boxes(masks: Sequence[tuple[str, tuple[int, int]]]) -> list[tuple[float, float, float, float]]:
+    """x, y, width and height in pixels of many masks (counts, (H, W)), without decoding them."""
+    return _coco.toBbox([{"size": size, "counts": counts.encode("ascii")} for counts, size in masks]).tolist()  # type: ignore[no-any-return]
+
+
 def iou(a: list[str], b: list[str], size: tuple[int, int]) -> NDArray[np.float64]:
     """[M, N] mask IoU of two lists of compressed counts of one size (H, W), straight from the runs."""
     if not a or not b:

@@ -35,7 +35,7 @@ class EngineUsed(msgspec.Struct, frozen=True):
     """Of the weights' file; empty for an endpoint."""
 
 
-class Rle(msgspec.Struct, frozen=True):
+class Rle(msgspec.Struct, frozen=True, gc=False):
     """COCO run-length encoding, column-major, compressed counts; `size` is [height, width]."""
 
     size: tuple[int, int]
@@ -204,7 +204,7 @@ class QueryAmbiguous(Body, frozen=True, kw_only=True):
     cues: list[str]
 
 
-class MaskletFrame(msgspec.Struct, frozen=True):
+class MaskletFrame(msgspec.Struct, frozen=True, gc=False):
     pts_us: int
     rle: Rle
     bbox: Box

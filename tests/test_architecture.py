@@ -24,6 +24,7 @@ MAY_IMPORT = {
         "engines.errors",
         "engines.chat",
         "engines.store",
+        "kernels.rle",
         "stream.events",
         "stream.mended",
         "stream.story",

@@ -1,4 +1,4 @@
-"""The task families: one file each, a function from a clip's composer to units of pairs."""
+"""The task families: one file each, a function from a clip's composer to plans of units of pairs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from instruct.families import (
     when,
     which,
 )
-from instruct.pair import Unit
+from instruct.plan import Plan
 
-FAMILIES: dict[str, Callable[[Composer], Iterator[Unit]]] = {
+FAMILIES: dict[str, Callable[[Composer], Iterator[Plan]]] = {
     m.FAMILY: m.pairs
     for m in (count, describe, doing, grounding, leaves, meanwhile, order, place, scenes, visible, when, which)
 }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
+from instruct.clip import Act, Track
 from instruct.compose import Composer
 from instruct.contrast import telling
 from instruct.pair import Claim, Unit
+from instruct.plan import Plan
 from instruct.say import listed, upper
 
 FAMILY = "describe"
@@ -16,16 +19,21 @@ _OPEN = (
 )  # fmt: skip
 
 
-def pairs(c: Composer) -> Iterator[Unit]:
+def pairs(c: Composer) -> Iterator[Plan]:
     for t in c.tracks:
         acts = telling(c.acts(t), 6)
         if len(t.spans) > 4 or not acts:
             continue
-        stays = Claim(kind="stays", entity=t.entity, spans=list(t.spans))
-        does = [Claim(kind="does", entity=t.entity, text=a.text, start_us=a.start_us, end_us=a.end_us) for a in acts]
-        for ref in c.refs(t):
-            times = c.times()
-            told = listed([f"{a.text} {times.span((a.start_us, a.end_us))}" for a in acts])
-            answer = f"{ref.said_first} is in sight {times.spans(t.spans)}. {upper(ref.it)} {told}."
-            question = c.rng.choice(_OPEN).format(who=ref.asked)
-            yield (c.pair(FAMILY, "open", question, answer, [stays, *does], [ref], timed=False),)
+        for masked in c.ways(t):
+            write = partial(_open, c, t, masked, acts)
+            yield c.plan(FAMILY, "open", (t.entity,), write, masked=masked, timed=False)
+
+
+def _open(c: Composer, t: Track, masked: bool, acts: list[Act]) -> Unit:
+    stays = Claim(kind="stays", entity=t.entity, spans=list(t.spans))
+    does = [Claim(kind="does", entity=t.entity, text=a.text, start_us=a.start_us, end_us=a.end_us) for a in acts]
+    ref, times = c.ref(t, masked), c.times()
+    told = listed([f"{a.text} {times.span((a.start_us, a.end_us))}" for a in acts])
+    answer = f"{ref.said_first} is in sight {times.spans(t.spans)}. {upper(ref.it)} {told}."
+    question = c.pick(_OPEN).format(who=ref.asked)
+    return (c.pair(FAMILY, "open", question, answer, [stays, *does], [ref], timed=False),)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from instruct.clip import Act, Track
 from instruct.compose import Composer, Ref
 from instruct.contrast import clash, telling
 from instruct.pair import Claim, Unit
+from instruct.plan import Plan, near
 from instruct.say import going, listed
 
 FAMILY = "doing"
@@ -20,98 +22,118 @@ _ASK = ("Is {who} {doing} at {t}?", "At {t}, is {who} {doing}?", "Can {who} be s
 _MARGIN_US = 500_000
 
 
-def pairs(c: Composer) -> Iterator[Unit]:
+def pairs(c: Composer) -> Iterator[Plan]:
     kinds = sorted({a.text for t in c.clip.tracks for a in c.acts(t)})
+    denied = {text: [k for k in kinds if clash(k, text)] for text in kinds}
     for t in c.tracks:
-        for ref in (r for _ in range(3) for r in c.refs(t)):
+        for masked in c.ways(t) * 3:
             for act in c.acts(t):
-                yield from _one(c, ref, act, kinds)
+                yield from _at_moments(c, t, masked, act, denied)
+                yield from _between(c, t, masked, act)
 
 
-def _one(c: Composer, ref: Ref, act: Act, kinds: list[str]) -> Iterator[Unit]:
-    t = ref.track
+Denied = Mapping[str, Sequence[str]]
+"""By action: those of the clip that cannot go on with it."""
+
+
+def _at_moments(c: Composer, t: Track, masked: bool, act: Act, denied: Denied) -> Iterator[Plan]:
     for at in c.instants([(act.start_us, act.end_us)], 2):
-        if t.visible(at - 250_000, at + 250_000):
-            times = c.times()
-            acts = telling(_during(c, t, at, at), 2)
-            said = listed([going(a.text) for a in acts])
-            question = c.rng.choice(_OPEN).format(who=ref.asked, t=times.exact(at))
-            answer = c.rng.choice((
-                f"{ref.said_first} is {said} at {times.exact(at)}.", f"At {times.exact(at)}, {ref.said} is {said}.",
-            ))  # fmt: skip
-            yield (c.pair(FAMILY, "open", question, answer, [_does(t, a.text, at) for a in acts], [ref], timed=True),)
-            wrong = [(going(k), _does(t, k, at, holds=False)) for k in kinds if clash(k, act.text)]
-            question = c.rng.choice(_OPEN[:2]).format(who=ref.asked, t=times.exact(at))
-            yield c.choice(FAMILY, question, (going(act.text), _does(t, act.text, at)), wrong, [ref], timed=True)
-            yield from _twins(c, ref, act, at, kinds)
+        if not t.visible(at - 250_000, at + 250_000):
+            continue
+        if _settled(t, at, at):
+            write = partial(_open, c, t, masked, at)
+            yield c.plan(FAMILY, "open", (t.entity, near(at)), write, masked=masked, timed=True)
+        about = (t.entity, act.text, near(at))
+        if denied[act.text]:
+            write = partial(_choice, c, t, masked, act, at, denied[act.text])
+            yield c.plan(FAMILY, "choice", about, write, masked=masked, timed=True)
+        if denied[act.text] or c.away(t):
+            write = partial(_twins, c, t, masked, act, at, denied)
+            yield c.plan(FAMILY, "yesno", about, write, masked=masked, timed=True)
+
+
+def _open(c: Composer, t: Track, masked: bool, at: int) -> Unit:
+    ref, when = c.ref(t, masked), c.times().exact(at)
+    acts = telling(_during(c, t, at, at), 2)
+    said = listed([going(a.text) for a in acts])
+    question = c.pick(_OPEN).format(who=ref.asked, t=when)
+    answer = c.pick((f"{ref.said_first} is {said} at {when}.", f"At {when}, {ref.said} is {said}."))
+    return (c.pair(FAMILY, "open", question, answer, [_does(t, a.text, at) for a in acts], [ref], timed=True),)
+
+
+def _choice(c: Composer, t: Track, masked: bool, act: Act, at: int, denied: Sequence[str]) -> Unit:
+    ref = c.ref(t, masked)
+    wrong = [(going(k), _does(t, k, at, holds=False)) for k in denied]
+    question = c.pick(_OPEN[:2]).format(who=ref.asked, t=c.times().exact(at))
+    return c.choice(FAMILY, question, (going(act.text), _does(t, act.text, at)), wrong, [ref], timed=True)
+
+
+def _between(c: Composer, t: Track, masked: bool, act: Act) -> Iterator[Plan]:
     inside = c.instants([(act.start_us, act.end_us)], 2, 300_000)
     if len(inside) == 2 and abs(inside[0] - inside[1]) >= 500_000:
         a, b = sorted(inside)
-        if t.visible(a, b):
-            times = c.times()
-            question = c.rng.choice(_RANGE).format(who=ref.asked, a=times.exact(a), b=times.exact(b))
-            acts = telling(_during(c, t, a, b), 2) or [act]
-            claims = [Claim(kind="does", entity=t.entity, text=o.text, start_us=a, end_us=b) for o in acts]
-            answer = f"{ref.said_first} {listed([o.text for o in acts])}."
-            yield (c.pair(FAMILY, "open", question, answer, claims, [ref], timed=True),)
+        if t.visible(a, b) and _settled(t, a, b):
+            write = partial(_range, c, t, masked, act, a, b)
+            yield c.plan(FAMILY, "open", (t.entity, near(a), near(b)), write, masked=masked, timed=True)
 
 
-def _twins(c: Composer, ref: Ref, act: Act, at: int, kinds: list[str]) -> Iterator[Unit]:
+def _range(c: Composer, t: Track, masked: bool, act: Act, a: int, b: int) -> Unit:
+    ref, times = c.ref(t, masked), c.times()
+    question = c.pick(_RANGE).format(who=ref.asked, a=times.exact(a), b=times.exact(b))
+    acts = telling(_during(c, t, a, b), 2) or [act]
+    claims = [Claim(kind="does", entity=t.entity, text=o.text, start_us=a, end_us=b) for o in acts]
+    answer = f"{ref.said_first} {listed([o.text for o in acts])}."
+    return (c.pair(FAMILY, "open", question, answer, claims, [ref], timed=True),)
+
+
+def _twins(c: Composer, t: Track, masked: bool, act: Act, at: int, denied: Denied) -> Unit:
     """The question with yes, and one with no that differs in the time, the actor or the action."""
-    t = ref.track
-    times = c.times()
-    yes = c.pair(
-        FAMILY, "yesno", _question(c, ref, act.text, times.exact(at)),
-        f"Yes, {ref.said} is {going(act.text)} at {times.exact(at)}.", [_does(t, act.text, at)], [ref], timed=True,
-    )  # fmt: skip
-    twists = [*_wrong_time(c, ref, act), *_wrong_actor(c, ref, act, at), *_wrong_action(ref, act, at, kinds)]
+    ref, times = c.ref(t, masked), c.times()
+    twists = [
+        *_wrong_time(c, t, act), *_wrong_actor(c, t, masked, act, at), *((t, k, at, act.text) for k in denied[act.text])
+    ]  # fmt: skip
     if not twists:
-        return
-    who, asked, when, true = c.rng.choice(twists)
-    what = f"is {going(true)} at {times.exact(when)}" if true else f"is not in sight at {times.exact(when)}"
-    also = _does(who.track, true, when) if true else Claim(
-        kind="seen", holds=False, entity=who.track.entity, start_us=when, end_us=when
+        return ()
+    whom, asked, then, true = c.pick(twists)
+    who = ref if whom is t else c.ref(whom, masked)
+    told, when = times.exact(at), times.exact(then)
+    yes = c.pair(
+        FAMILY, "yesno", _question(c, ref, act.text, told), f"Yes, {ref.said} is {going(act.text)} at {told}.",
+        [_does(t, act.text, at)], [ref], timed=True,
+    )  # fmt: skip
+    what = f"is {going(true)} at {when}" if true else f"is not in sight at {when}"
+    also = _does(whom, true, then) if true else Claim(
+        kind="seen", holds=False, entity=whom.entity, start_us=then, end_us=then
     )  # fmt: skip
     # A denial that rests on absence is one `seen` claim; what is asked stays the first.
-    claims = [_does(who.track, asked, when, holds=False), also]
-    no = c.pair(
-        FAMILY, "yesno", _question(c, who, asked, times.exact(when)), f"No, {who.said} {what}.", claims, [who],
-        timed=True,
-    )  # fmt: skip
-    yield (yes, no)
+    claims = [_does(whom, asked, then, holds=False), also]
+    question = _question(c, who, asked, when)
+    return (yes, c.pair(FAMILY, "yesno", question, f"No, {who.said} {what}.", claims, [who], timed=True))
 
 
-Twist = tuple[Ref, str, int, str]
+Twist = tuple[Track, str, int, str]
 """Whom to ask about, which action, when, and what it does then ('' where it is not in sight)."""
 
 
-def _wrong_time(c: Composer, ref: Ref, act: Act) -> list[Twist]:
-    t = ref.track
-    out: list[Twist] = [(ref, act.text, at, "") for at in c.instants(c.away(t), 1, 0)]
+def _wrong_time(c: Composer, t: Track, act: Act) -> list[Twist]:
+    out: list[Twist] = [(t, act.text, at, "") for at in c.instants(c.away(t), 1, 0)]
     for other in c.acts(t):
         if clash(other.text, act.text):
-            out += [(ref, act.text, at, other.text) for at in c.instants([(other.start_us, other.end_us)], 1)]
+            out += [(t, act.text, at, other.text) for at in c.instants([(other.start_us, other.end_us)], 1)]
     return out
 
 
-def _wrong_actor(c: Composer, ref: Ref, act: Act, at: int) -> list[Twist]:
+def _wrong_actor(c: Composer, t: Track, masked: bool, act: Act, at: int) -> list[Twist]:
     out: list[Twist] = []
     for other in c.tracks:
-        if other is ref.track:
-            continue
-        again = c.masked(other) if ref.region is not None else c.named(other)
-        done = [a for a in _during(c, other, at, at) if clash(a.text, act.text)]
-        if again is not None and done:
-            out.append((again, act.text, at, done[0].text))
+        if other is not t and masked in c.ways(other):
+            done = [a for a in _during(c, other, at, at) if clash(a.text, act.text)]
+            out += [(other, act.text, at, a.text) for a in done[:1]]
     return out
-
-
-def _wrong_action(ref: Ref, act: Act, at: int, kinds: list[str]) -> list[Twist]:
-    return [(ref, k, at, act.text) for k in kinds if clash(k, act.text)]
 
 
 def _question(c: Composer, ref: Ref, text: str, at: str) -> str:
-    return c.rng.choice(_ASK).format(who=ref.asked, doing=going(text), t=at)
+    return c.pick(_ASK).format(who=ref.asked, doing=going(text), t=at)
 
 
 def _does(t: Track, text: str, at: int, *, holds: bool = True) -> Claim:
@@ -121,3 +143,9 @@ def _does(t: Track, text: str, at: int, *, holds: bool = True) -> Claim:
 def _during(c: Composer, t: Track, start_us: int, end_us: int) -> list[Act]:
     """What an entity does all through a time and for a while to both sides."""
     return [a for a in c.acts(t) if a.start_us <= start_us - _MARGIN_US and end_us + _MARGIN_US <= a.end_us]
+
+
+def _settled(t: Track, start_us: int, end_us: int) -> bool:
+    """Whether an entity begins and ends nothing around a time: what goes on all through it is all that it does."""
+    low, high = start_us - _MARGIN_US, end_us + _MARGIN_US
+    return all(a.start_us <= low and high <= a.end_us for a in t.acts if a.start_us < high and low < a.end_us)

@@ -3,46 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 
 from instruct.clip import Track
-from instruct.compose import Composer, Ref
-from instruct.pair import Claim, Unit
+from instruct.compose import Composer
+from instruct.pair import Claim, Spans, Unit
+from instruct.plan import Plan
 
 FAMILY = "leaves"
+_WHEN = ("When does {who} go out of sight and come back?", "During which times is {who} gone?")
 _ASK = ("Does {who} go out of sight and come back?", "Does {who} disappear and appear again?")
 
 
-def pairs(c: Composer) -> Iterator[Unit]:
+def pairs(c: Composer) -> Iterator[Plan]:
     away = [t for t in c.tracks if _returned(t)]
     stayed = [t for t in c.tracks if len(t.spans) == 1]
     for t in away:
-        for ref in c.refs(t):
-            gaps = [(a[1], b[0]) for a, b in pairwise(t.spans)]
-            times = c.times()
-            stays = Claim(kind="stays", entity=t.entity, spans=list(t.spans))
-            claim = Claim(kind="returns", entity=t.entity)
+        gaps = [(a[1], b[0]) for a, b in pairwise(t.spans)]
+        for masked in c.ways(t):
             if len(gaps) <= 3:
-                ask = c.rng.choice(
-                    ("When does {who} go out of sight and come back?", "During which times is {who} gone?")
-                )
-                answer = f"{ref.said_first} is out of sight {times.spans(gaps)}, and then comes back."
-                yield (c.pair(FAMILY, "open", ask.format(who=ref.asked), answer, [claim, stays], [ref], timed=False),)
-            for other in stayed:
-                twin = c.masked(other) if ref.region is not None else c.named(other)
-                if twin is not None:
-                    away_when = f"is out of sight {times.spans(gaps)}" if len(gaps) <= 3 else "comes back"
-                    yield _twins(c, ref, twin, f"{ref.said} {away_when}")
+                write = partial(_open, c, t, masked, gaps)
+                yield c.plan(FAMILY, "open", (t.entity,), write, masked=masked, timed=False)
+            others = [o for o in stayed if masked in c.ways(o)]
+            if others:
+                write = partial(_twins, c, t, others, masked, gaps)
+                yield c.plan(FAMILY, "yesno", (t.entity,), write, masked=masked, timed=False)
 
 
-def _twins(c: Composer, ref: Ref, twin: Ref, why: str) -> Unit:
-    ask = c.rng.choice(_ASK)
-    mine, theirs = (Claim(kind="returns", holds=r is ref, entity=r.track.entity) for r in (ref, twin))
-    stays = [Claim(kind="stays", entity=r.track.entity, spans=list(r.track.spans)) for r in (ref, twin)]
+def _claims(t: Track, *, returns: bool) -> list[Claim]:
+    stays = Claim(kind="stays", entity=t.entity, spans=list(t.spans))
+    return [Claim(kind="returns", holds=returns, entity=t.entity), stays]
+
+
+def _open(c: Composer, t: Track, masked: bool, gaps: Spans) -> Unit:
+    ref, question = c.ref(t, masked), c.pick(_WHEN)
+    answer = f"{ref.said_first} is out of sight {c.times().spans(gaps)}, and then comes back."
+    claims = _claims(t, returns=True)
+    return (c.pair(FAMILY, "open", question.format(who=ref.asked), answer, claims, [ref], timed=False),)
+
+
+def _twins(c: Composer, t: Track, others: list[Track], masked: bool, gaps: Spans) -> Unit:
+    other = c.pick(others)
+    ref, twin, ask = c.ref(t, masked), c.ref(other, masked), c.pick(_ASK)
+    why = f"is out of sight {c.times().spans(gaps)}" if len(gaps) <= 3 else "comes back"
     return (
-        c.pair(FAMILY, "yesno", ask.format(who=ref.asked), f"Yes, {why}.", [mine, stays[0]], [ref], timed=False),
+        c.pair(FAMILY, "yesno", ask.format(who=ref.asked), f"Yes, {ref.said} {why}.", _claims(t, returns=True), [ref],
+               timed=False),
         c.pair(FAMILY, "yesno", ask.format(who=twin.asked), f"No, {twin.said} is in sight in one stretch.",
-               [theirs, stays[1]], [twin], timed=False),
+               _claims(other, returns=False), [twin], timed=False),
     )  # fmt: skip
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from instruct.compose import Composer, Ref
+from instruct.clip import Track
+from instruct.compose import Composer
 from instruct.pair import Claim, Unit
+from instruct.plan import Plan, near
 from instruct.say import seconds
 
 FAMILY = "visible"
@@ -15,55 +18,80 @@ _LONG = ("For how long is {who} in sight?", "How long can {who} be seen in all?"
 _FALSE = ("What is {who} doing at {t}?", "Where is {who} at {t}?", "Describe {who} at {t}.")
 
 
-def pairs(c: Composer) -> Iterator[Unit]:
+def pairs(c: Composer) -> Iterator[Plan]:
     for t in c.tracks:
-        for ref in c.refs(t):
-            yield from _asked(c, ref)
+        for masked in c.ways(t):
+            yield from _asked(c, t, masked)
             if len(t.spans) <= 5:
-                stays = Claim(kind="stays", entity=t.entity, spans=list(t.spans))
-                question = c.rng.choice(_WHEN).format(who=ref.asked)
-                answer = f"{ref.said_first} is in sight {c.times().spans(t.spans)}."
-                yield (c.pair(FAMILY, "open", question, answer, [stays], [ref], timed=False),)
-            yield from _long(c, ref)
+                yield c.plan(FAMILY, "open", ("when", t.entity), partial(_when, c, t, masked), masked=masked,
+                             timed=False)  # fmt: skip
+            about = ("long", t.entity)
+            yield c.plan(FAMILY, "open", about, partial(_long, c, t, masked), masked=masked, timed=False)
+            wrong = _lengths(c, t)
+            if wrong:
+                write = partial(_choice, c, t, masked, wrong)
+                yield c.plan(FAMILY, "choice", about, write, masked=masked, timed=False)
 
 
-def _asked(c: Composer, ref: Ref) -> Iterator[Unit]:
-    t = ref.track
+def _asked(c: Composer, t: Track, masked: bool) -> Iterator[Plan]:
     away = c.instants(c.away(t), 3, 0)
-    there = c.instants(t.spans, 3)
+    there = c.instants(t.spans, 3) if away else []
     for at, gone in zip(there, away, strict=False):
-        times = c.times()
-        seen = Claim(kind="seen", entity=t.entity, start_us=at, end_us=at)
-        unseen = Claim(kind="seen", holds=False, entity=t.entity, start_us=gone, end_us=gone)
-        ask = c.rng.choice(_ASK)
-        yes = c.pair(
-            FAMILY, "yesno", ask.format(who=ref.asked, t=times.exact(at)),
-            f"Yes, {ref.said} is in sight at {times.exact(at)}.", [seen], [ref], timed=True,
-        )  # fmt: skip
-        no = c.pair(
-            FAMILY, "yesno", ask.format(who=ref.asked, t=times.exact(gone)),
-            f"No, {ref.said} is not in sight at {times.exact(gone)}.", [unseen], [ref], timed=True,
-        )  # fmt: skip
-        yield (yes, no)
-        question = c.rng.choice(_FALSE).format(who=ref.asked, t=times.exact(gone))
-        answer = c.rng.choice((
-            f"Sorry, {ref.said} does not appear at {times.exact(gone)}.",
-            f"{ref.said_first} is not visible at {times.exact(gone)}.",
-        ))  # fmt: skip
-        yield (c.pair(FAMILY, "open", question, answer, [unseen], [ref], timed=True),)
+        write = partial(_twins, c, t, masked, at, gone)
+        yield c.plan(FAMILY, "yesno", (t.entity, near(at)), write, masked=masked, timed=True)
+        write = partial(_absent, c, t, masked, gone)
+        yield c.plan(FAMILY, "open", (t.entity, near(gone)), write, masked=masked, timed=True)
 
 
-def _long(c: Composer, ref: Ref) -> Iterator[Unit]:
-    lasts = Claim(kind="lasts", entity=ref.track.entity, n=ref.track.seen_us)
-    text = seconds(lasts.n, 100_000, "seconds")
-    question = c.rng.choice(_LONG).format(who=ref.asked)
-    answer = f"{ref.said_first} is in sight for {text}."
-    yield (c.pair(FAMILY, "open", question, answer, [lasts], [ref], timed=False),)
-    factors = (0.3, 0.55, 1.5, 2.0)
-    length = c.clip.window.end_us - c.clip.window.start_us
-    wrong = [
-        (seconds(n, 100_000, "seconds"), Claim(kind="lasts", holds=False, entity=ref.track.entity, n=n))
-        for n in (round(lasts.n * f) // 100_000 * 100_000 for f in factors)
-        if n <= length and abs(n - lasts.n) >= 500_000
-    ]
-    yield c.choice(FAMILY, question, (text, lasts), wrong, [ref], timed=False)
+def _seen(t: Track, at: int, *, holds: bool) -> Claim:
+    return Claim(kind="seen", holds=holds, entity=t.entity, start_us=at, end_us=at)
+
+
+def _twins(c: Composer, t: Track, masked: bool, at: int, gone: int) -> Unit:
+    ref, times, ask = c.ref(t, masked), c.times(), c.pick(_ASK)
+    here, then = times.exact(at), times.exact(gone)
+    return (
+        c.pair(FAMILY, "yesno", ask.format(who=ref.asked, t=here), f"Yes, {ref.said} is in sight at {here}.",
+               [_seen(t, at, holds=True)], [ref], timed=True),
+        c.pair(FAMILY, "yesno", ask.format(who=ref.asked, t=then), f"No, {ref.said} is not in sight at {then}.",
+               [_seen(t, gone, holds=False)], [ref], timed=True),
+    )  # fmt: skip
+
+
+def _absent(c: Composer, t: Track, masked: bool, gone: int) -> Unit:
+    """Asked as if it were in sight."""
+    ref, when = c.ref(t, masked), c.times().exact(gone)
+    question = c.pick(_FALSE).format(who=ref.asked, t=when)
+    answer = c.pick((f"Sorry, {ref.said} does not appear at {when}.", f"{ref.said_first} is not visible at {when}."))
+    return (c.pair(FAMILY, "open", question, answer, [_seen(t, gone, holds=False)], [ref], timed=True),)
+
+
+def _when(c: Composer, t: Track, masked: bool) -> Unit:
+    ref = c.ref(t, masked)
+    stays = Claim(kind="stays", entity=t.entity, spans=list(t.spans))
+    question = c.pick(_WHEN).format(who=ref.asked)
+    answer = f"{ref.said_first} is in sight {c.times().spans(t.spans)}."
+    return (c.pair(FAMILY, "open", question, answer, [stays], [ref], timed=False),)
+
+
+def _long(c: Composer, t: Track, masked: bool) -> Unit:
+    ref, (text, lasts) = c.ref(t, masked), _lasts(t, t.seen_us)
+    question = c.pick(_LONG).format(who=ref.asked)
+    return (c.pair(FAMILY, "open", question, f"{ref.said_first} is in sight for {text}.", [lasts], [ref], timed=False),)
+
+
+def _choice(c: Composer, t: Track, masked: bool, wrong: list[int]) -> Unit:
+    ref = c.ref(t, masked)
+    others = [_lasts(t, n) for n in wrong]
+    return c.choice(FAMILY, c.pick(_LONG).format(who=ref.asked), _lasts(t, t.seen_us), others, [ref], timed=False)
+
+
+def _lasts(t: Track, n: int) -> tuple[str, Claim]:
+    return seconds(n, 100_000, "seconds"), Claim(kind="lasts", holds=n == t.seen_us, entity=t.entity, n=n)
+
+
+def _lengths(c: Composer, t: Track) -> list[int]:
+    """Wrong lengths, that nobody would take for the right one."""
+    longest = c.clip.window.end_us - c.clip.window.start_us
+    tried = [round(t.seen_us * f) // 100_000 * 100_000 for f in (0.3, 0.55, 1.5, 2.0)]
+    return [n for n in tried if n <= longest and abs(n - t.seen_us) >= 500_000]

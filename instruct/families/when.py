@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
+from instruct.clip import Track
 from instruct.compose import Composer
 from instruct.contrast import told_apart
 from instruct.pair import Claim, Spans, Unit
+from instruct.plan import Plan
 from instruct.say import bare
 
 FAMILY = "when"
@@ -14,31 +17,46 @@ _OPEN = ("When does {who} {do}?", "At what time does {who} {do}?", "During which
 _THIRDS = ("in the beginning", "in the middle", "near the end")
 
 
-def pairs(c: Composer) -> Iterator[Unit]:
-    start, end = c.clip.window.start_us, c.clip.window.end_us
+def pairs(c: Composer) -> Iterator[Plan]:
     for t in c.tracks:
         for text in sorted({a.text for a in c.acts(t)}):
             spans: Spans = [(a.start_us, a.end_us) for a in t.acts if a.text == text]
             if len(spans) > 4 or not told_apart(text, t.acts):
                 continue
-            acts = Claim(kind="acts", entity=t.entity, text=text, spans=spans)
-            for ref in c.refs(t):
-                times = c.times()
-                question = c.rng.choice(_OPEN).format(who=ref.asked, do=bare(text))
-                answer = f"{ref.said_first} {text} {times.spans(spans)}."
-                yield (c.pair(FAMILY, "open", question, answer, [acts], [ref], timed=False),)
-                options = [
-                    (option, Claim(kind="part", entity=t.entity, text=text, n=n)) for n, option in enumerate(_THIRDS)
-                ]
-                third = (end - start) / 3
-                inside = [n for n in range(3) if all(
-                    start + n * third <= s - 200_000 * (n > 0) and e + 200_000 * (n < 2) <= start + (n + 1) * third
-                    for s, e in spans
-                )]  # fmt: skip
-                if inside:
-                    wrong = [
-                        (o, Claim(kind="part", holds=False, entity=t.entity, text=text, n=k.n))
-                        for o, k in options if k.n != inside[0]
-                    ]  # fmt: skip
-                    asked = f"In which part of the video does {ref.asked} {bare(text)}?"
-                    yield c.choice(FAMILY, asked, options[inside[0]], wrong, [ref], timed=False)
+            third = _third(c, spans)
+            for masked in c.ways(t):
+                write = partial(_open, c, t, masked, text, spans)
+                yield c.plan(FAMILY, "open", (t.entity, text), write, masked=masked, timed=False)
+                if third is not None:
+                    write = partial(_choice, c, t, masked, text, third)
+                    yield c.plan(FAMILY, "choice", (t.entity, text), write, masked=masked, timed=False)
+
+
+def _open(c: Composer, t: Track, masked: bool, text: str, spans: Spans) -> Unit:
+    ref = c.ref(t, masked)
+    acts = Claim(kind="acts", entity=t.entity, text=text, spans=spans)
+    question = c.pick(_OPEN).format(who=ref.asked, do=bare(text))
+    answer = f"{ref.said_first} {text} {c.times().spans(spans)}."
+    return (c.pair(FAMILY, "open", question, answer, [acts], [ref], timed=False),)
+
+
+def _choice(c: Composer, t: Track, masked: bool, text: str, third: int) -> Unit:
+    ref = c.ref(t, masked)
+    options = [
+        (option, Claim(kind="part", holds=n == third, entity=t.entity, text=text, n=n))
+        for n, option in enumerate(_THIRDS)
+    ]
+    right = options.pop(third)
+    question = f"In which part of the video does {ref.asked} {bare(text)}?"
+    return c.choice(FAMILY, question, right, options, [ref], timed=False)
+
+
+def _third(c: Composer, spans: Spans) -> int | None:
+    """The third of the clip that all spans lie well inside of."""
+    start, end = c.clip.window.start_us, c.clip.window.end_us
+    length = (end - start) / 3
+    for n in range(3):
+        low, high = start + n * length + 200_000 * (n > 0), start + (n + 1) * length - 200_000 * (n < 2)
+        if all(low <= s and e <= high for s, e in spans):
+            return n
+    return None

@@ -3,73 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from instruct.clip import Track
-from instruct.compose import Composer, Ref
+from instruct.compose import Composer
 from instruct.families.order import joint
 from instruct.pair import Claim, Kind, Unit
+from instruct.plan import Plan, near
 
 FAMILY = "which"
 
 
-def pairs(c: Composer) -> Iterator[Unit]:
+_SO = {
+    "larger": ("larger in the picture than", "smaller in the picture than"),
+    "left_of": ("further to the left than", "further to the right than"),
+}
+_EITHER = {
+    "larger": "At {t}, which is larger in the picture, {a} or {b}?",
+    "left_of": "At {t}, which is further to the left, {a} or {b}?",
+}
+
+
+def pairs(c: Composer) -> Iterator[Plan]:
     for i, a in enumerate(c.tracks):
         for b in c.tracks[i + 1 :]:
-            for at in c.instants(joint(a.spans, b.spans), 3):
-                yield from _sides(c, a, b, at)
+            ways = c.ways(a, b)
+            for at in c.instants(joint(a.spans, b.spans), 3) if ways else ():
+                for kind, first, second in _sides(a, b, at):
+                    about = (kind, first.entity, second.entity, near(at))
+                    for masked in ways:
+                        write = partial(_twins, c, kind, first, second, at, masked)
+                        yield c.plan(FAMILY, "yesno", about, write, masked=masked, timed=True)
+                        write = partial(_choice, c, kind, first, second, at, masked)
+                        yield c.plan(FAMILY, "choice", about, write, masked=masked, timed=True)
 
 
-def _sides(c: Composer, a: Track, b: Track, at: int) -> Iterator[Unit]:
-    both = [[t.frames[k] for k in range(t.at(at - 300_000), t.at(at + 300_000) + 1)] for t in (a, b)]
-    if not all(both):
+def _sides(a: Track, b: Track, at: int) -> Iterator[tuple[Kind, Track, Track]]:
+    """What is clear around a time: which of the two is left of the other, which is larger than the other."""
+    x, y = a.xs[a.around(at)], b.xs[b.around(at)]
+    if not x or not y:
         return
-    width = c.clip.window.size[1]
-    xs = [[(f.bbox[0] + f.bbox[2]) / 2 for f in frames] for frames in both]
-    if max(xs[0]) < min(xs[1]) - 0.1 * width:
-        yield from _ask(c, a, b, at, "left_of")
-    elif max(xs[1]) < min(xs[0]) - 0.1 * width:
-        yield from _ask(c, b, a, at, "left_of")
-    areas = [[f.area for f in frames] for frames in both]
-    if min(areas[0]) > 1.4 * max(areas[1]):
-        yield from _ask(c, a, b, at, "larger")
-    elif min(areas[1]) > 1.4 * max(areas[0]):
-        yield from _ask(c, b, a, at, "larger")
+    if max(x) < min(y) - 0.1:
+        yield "left_of", a, b
+    elif max(y) < min(x) - 0.1:
+        yield "left_of", b, a
+    size, other = ([f.area for f in t.frames[t.around(at)]] for t in (a, b))
+    if min(size) > 1.4 * max(other):
+        yield "larger", a, b
+    elif min(other) > 1.4 * max(size):
+        yield "larger", b, a
 
 
-def _ask(c: Composer, first: Track, second: Track, at: int, kind: Kind) -> Iterator[Unit]:
-    """`first` is the larger, or left of `second`."""
-    is_so, other_way = {
-        "larger": ("larger in the picture than", "smaller in the picture than"),
-        "left_of": ("further to the left than", "further to the right than"),
-    }[kind]
-    for one, two in ((c.masked(first), c.masked(second)), (c.named(first), c.named(second))):
-        if one is None or two is None:
-            continue
-        times = c.times()
-        when = times.exact(at)
-        right = Claim(kind=kind, entity=first.entity, other=second.entity, start_us=at, end_us=at)
-        wrong = Claim(kind=kind, holds=False, entity=second.entity, other=first.entity, start_us=at, end_us=at)
-        text = "At {t}, is {a} {so} {b}?"
-        yield (
-            c.pair(FAMILY, "yesno", text.format(t=when, a=one.asked, b=two.asked, so=is_so),
-                   f"Yes, the first is {is_so} the second.", [right], [one, two], timed=True),
-            c.pair(FAMILY, "yesno", text.format(t=when, a=two.asked, b=one.asked, so=is_so),
-                   f"No, the first is {other_way} the second.", [wrong, right], [two, one], timed=True),
-        )  # fmt: skip
-        yield _either(c, one, two, right, wrong, when, kind)
+def _claims(kind: Kind, first: Track, second: Track, at: int) -> tuple[Claim, Claim]:
+    """That `first` is the larger, or left of `second`; and the denial of the reverse."""
+    return (
+        Claim(kind=kind, entity=first.entity, other=second.entity, start_us=at, end_us=at),
+        Claim(kind=kind, holds=False, entity=second.entity, other=first.entity, start_us=at, end_us=at),
+    )
 
 
-def _either(c: Composer, one: Ref, two: Ref, right: Claim, wrong: Claim, when: str, kind: Kind) -> Unit:
+def _twins(c: Composer, kind: Kind, first: Track, second: Track, at: int, masked: bool) -> Unit:
+    is_so, other_way = _SO[kind]
+    one, two, when = c.ref(first, masked), c.ref(second, masked), c.times().exact(at)
+    right, wrong = _claims(kind, first, second, at)
+    return (
+        c.pair(FAMILY, "yesno", f"At {when}, is {one.asked} {is_so} {two.asked}?",
+               f"Yes, the first is {is_so} the second.", [right], [one, two], timed=True),
+        c.pair(FAMILY, "yesno", f"At {when}, is {two.asked} {is_so} {one.asked}?",
+               f"No, the first is {other_way} the second.", [wrong, right], [two, one], timed=True),
+    )  # fmt: skip
+
+
+def _choice(c: Composer, kind: Kind, first: Track, second: Track, at: int, masked: bool) -> Unit:
     """Which of the two, named in a drawn order."""
-    refs = [one, two]
-    c.rng.shuffle(refs)
-    ask = {
-        "larger": "At {t}, which is larger in the picture, {a} or {b}?",
-        "left_of": "At {t}, which is further to the left, {a} or {b}?",
-    }[kind]
-    words = ["the first", "the second"] if one.region is not None else [r.said for r in refs]
+    one, two = c.ref(first, masked), c.ref(second, masked)
+    right, wrong = _claims(kind, first, second, at)
+    refs = [one, two] if c.rng.random() < 0.5 else [two, one]
+    words = ["the first", "the second"] if masked else [r.said for r in refs]
     options = [(word, right if r is one else wrong) for word, r in zip(words, refs, strict=True)]
-    good = next(o for o in options if o[1] is right)
-    bad = next(o for o in options if o[1] is wrong)
-    question = ask.format(t=when, a=refs[0].asked, b=refs[1].asked)
+    good, bad = options if refs[0] is one else reversed(options)
+    question = _EITHER[kind].format(t=c.times().exact(at), a=refs[0].asked, b=refs[1].asked)
     return c.choice(FAMILY, question, good, [bad], refs, timed=True)

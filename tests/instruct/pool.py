@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from random import Random
 from typing import NamedTuple
@@ -39,18 +40,19 @@ def windows(streams: int = 14) -> tuple[Window, ...]:
     return tuple(out)
 
 
-def units(window: Window) -> list[Unit]:
-    return pairs_of(window, KEEP_ALL, Tally())
+def units(window: Window, seed: int = 0) -> list[Unit]:
+    return pairs_of(window, replace(KEEP_ALL, seed=seed), Tally())
 
 
 @lru_cache(maxsize=1)
 def pool() -> tuple[Given, ...]:
-    """All pairs of all clips."""
+    """All pairs of all clips, drawn with a few seeds, so that every template is among them."""
     return tuple(
         Given(p, facts)
         for w in windows()
         for facts in [Facts(w.events, w.start_us, w.end_us, w.size[1])]
-        for unit in units(w)
+        for seed in range(4)
+        for unit in units(w, seed)
         for p in unit
     )
 

@@ -102,3 +102,11 @@ def test_hindsight_is_taken_in(tmp_path: Path) -> None:
     assert [t.entity for t in clip_of(window).tracks] == [1]
     assert {e.id for e in window.events} <= {e.id for e in events}
     assert {e.body.entity for e in window.events if isinstance(e.body, Masklet)} == {1}
+
+
+def test_a_feed_that_has_ended_is_forgotten() -> None:
+    clipper = Clipper("feed", 20 * STEP)
+    for n, body in enumerate((opened(1, 0), appeared(1, 0), described("the dog"), masks(1, 0, 30),
+                              closed(1, 0, 30, "end"), done(), ended(30))):  # fmt: skip
+        list(clipper.push(Event("feed", 0, n, body)))
+    assert (clipper._pending, clipper._known, clipper._seen_us) == ([], {}, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -48,6 +49,24 @@ def test_yes_is_as_often_right_as_no(told: Told) -> None:
             if p.form == "yesno":
                 said[p.family, p.group, p.answer.partition(",")[0]] += 1
         assert all(said[f, g, "Yes"] == said[f, g, "No"] for f, g, _ in said)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
+@given(streams(), st.integers(0, 9))
+def test_no_two_pairs_of_a_clip_ask_nearly_the_same(told: Told, seed: int) -> None:
+    for w in clips(told):
+        asked: set[object] = set()
+        for unit in pairs_of(w, replace(KEEP_ALL, seed=seed), Tally()):
+            same = {_asked(p) for p in unit}
+            assert not same & asked, unit
+            asked |= same
+
+
+def _asked(p: Pair) -> object:
+    """Family, form, group and claims to half a second."""
+    claims = [(c.kind, c.holds, c.entity, c.other, c.text, c.n, c.start_us // 500_000, c.end_us // 500_000,
+               len(c.spans)) for c in p.claims]  # fmt: skip
+    return p.family, p.form, p.group, frozenset(claims)
 
 
 @settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))

@@ -1,0 +1,39 @@
+"""What could be asked, before it is written: families tell plans, the mix chooses among them, and only what is chosen
+gets its text, its masks, its evidence and its check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from instruct.pair import Form, Group, Unit
+
+NEAR_US = 500_000
+"""Questions of the same that are no further apart are near-duplicates."""
+
+
+class Plan(msgspec.Struct, frozen=True, gc=False):  # thousands: a dataclass takes five times as long to make
+    """A unit that can be written. about: what is asked; two plans of one family, group and form that are about the same
+    are near-duplicates. write: draws the wording and the masks; it may give nothing."""
+
+    family: str
+    group: Group
+    form: Form
+    about: tuple[object, ...]
+    write: Callable[[], Unit]
+
+    @property
+    def pairs(self) -> int:
+        """How many it makes: a yes/no question comes with its twin."""
+        return 2 if self.form == "yesno" else 1
+
+
+def near(us: int) -> int:
+    """A time in `about`, the same for what is asked within half a second."""
+    return us // NEAR_US
+
+
+def group_of(*, masked: bool, timed: bool) -> Group:
+    """How a question refers. masked: by a region, timed: by a time it tells."""
+    return ("mask+time" if timed else "mask") if masked else "time" if timed else "plain"
