@@ -34,6 +34,13 @@ def columns(codes: Sequence[Rle]) -> list[float]:
     return [_mean(told, *code.size) for code, told in zip(codes, _told([c.counts for c in codes]), strict=True)]
 
 
+def lengths(counts: str) -> NDArray[np.int64]:
+    """The run lengths of one mask [k] int64, the first one of zeros."""
+    (told,) = _told([counts])
+    _undo(told)
+    return told
+
+
 def _told(counts: Sequence[str]) -> Iterator[NDArray[np.int64]]:
     """Of each mask its numbers as they are written, runs and differences [k] int64."""
     # All masks' characters at once: a numpy call costs more than the characters of one mask.
@@ -58,8 +65,7 @@ def _told(counts: Sequence[str]) -> Iterator[NDArray[np.int64]]:
 
 def _mean(told: NDArray[np.int64], h: int, w: int) -> float:
     """The mean column; what is told is turned into run lengths in place."""
-    told[1::2].cumsum(out=told[1::2])
-    told[2::2].cumsum(out=told[2::2])
+    _undo(told)
     border = told.cumsum()
     if not len(border) or border[-1] != h * w:
         raise ValueError(f"runs do not fill a mask of {(h, w)}")
@@ -70,3 +76,9 @@ def _mean(told: NDArray[np.int64], h: int, w: int) -> float:
     area = int(told[1::2].sum())
     both = int(twice[1:last:2].sum() - twice[:last:2].sum())
     return both / 2 / area + 0.5 if area else 0.0
+
+
+def _undo(told: NDArray[np.int64]) -> None:
+    """Turn numbers as they are written into run lengths, in place."""
+    told[1::2].cumsum(out=told[1::2])
+    told[2::2].cumsum(out=told[2::2])

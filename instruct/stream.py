@@ -18,9 +18,9 @@ import msgspec
 import structlog
 
 from instruct.clip import Window
+from instruct.clipper import Clipper
 from instruct.make import Options, Tally, pairs_of
 from instruct.pair import Pair
-from instruct.read import Clipper
 from stream.events import Event, Masklet, MaskletRevised, decode_message
 from stream.log import (
     ANNOTATIONS,

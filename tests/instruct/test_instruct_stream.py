@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from instruct.clipper import Clipper
 from instruct.make import Options, Tally, pairs_of
 from instruct.pair import Pair
-from instruct.read import Clipper
 from instruct.stream import GROUP, Instructor, message
 from stream import events as ev
 from stream.events import Event, encode_body

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from instruct.clip import Window, clip_of
-from instruct.read import Clipper, check, find, windows
+from instruct.clipper import Clipper
+from instruct.read import check, find, windows
 from stream import events as ev
 from stream.events import Body, Event, Masklet, MaskletRevised
 from tests.instruct.test_formats import put, told

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from instruct.clip import Window
+from instruct.clipper import Clipper
 from instruct.facts import Facts
 from instruct.make import Options, Tally, pairs_of
 from instruct.pair import Pair
-from instruct.read import Clipper
 from instruct.verify import fault
 from tests.instruct.streams import STEP_US, Told, streams
 from tests.instruct.truth import true_of
