@@ -56,6 +56,11 @@ class CutState(msgspec.Struct):
     thumb_us: int = -1
     ticks: int = 0
 
+    @property
+    def blank(self) -> bool:
+        """Whether the last frame shows nothing."""
+        return self.grey is None or self.blank_us >= 0
+
 
 class _Score(ContentDetector):  # type: ignore[misc]
     """PySceneDetect's content score of two frames: mean change of hue, saturation and lightness."""

@@ -148,7 +148,8 @@ class Pipeline:
                 count += 1
                 if state.past_from_us >= 0 and pts_us >= state.past_from_us and (count - 1) % every == 0:
                     state.past.add(pts_us, flow_image(small_image(working_frame(rgb)[0])))
-        state.scan.image = state.past.images[-1] if state.past.images else None
+        blank = state.scan.clip.cuts.blank
+        state.scan.image = state.past.images[-1] if state.past.images and not blank else None
 
     def gap(self, state: FeedState, body: FeedGap) -> list[Body]:
         """The feed was away: everybody in sight is lost to it, and what comes next is another shot."""

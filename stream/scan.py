@@ -111,22 +111,24 @@ class Scanner:
                 small = small_image(rgb)
                 cut, events = self._clip.step(state.clip, small, pts_us)
                 cut = cut or state.size not in ((0, 0), size)
+                blank, was_blank = state.clip.cuts.blank, state.image is None
             with watch("flow"):
                 image = flow_image(small)
                 if state.last_us >= 0:
                     state.step_us = max(1, pts_us - state.last_us)
-                flow = Flow(image, state.image, size) if state.image is not None and not cut else None
+                # Nobody is in sight in a blank frame, and none is carried through it: the detector finds them again.
+                flow = Flow(image, state.image, size) if state.image is not None and not (cut or blank) else None
             with watch("motion"):
                 self._motion.step(state.motion, flow, state.step_us)
             found = None
-            if cut or detect.is_due(pts_us, state.detected_us, every_us):
+            if not blank and (cut or was_blank or detect.is_due(pts_us, state.detected_us, every_us)):
                 with watch("detect"):
                     moving = self._motion.detect(state.motion, size)
                     found = motion.corroborate(self._detect.look(rgb), moving)
                     found = detect.merge(self._close_up.step(state.close_up, rgb, found, moving), moving)
                     found = detect.within(found, state.masks, size)
                     state.detected_us = pts_us
-            state.image, state.last_us, state.size = image, pts_us, size
+            state.image, state.last_us, state.size = None if blank else image, pts_us, size
             segment = state.clip.segment
             yield Scan(full, rgb, scale, small, image, pts_us, state.step_us, flow, cut, found, segment, events)
 

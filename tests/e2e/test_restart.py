@@ -53,7 +53,7 @@ def test_two_runs_give_the_same_bytes(clean: list[bytes], tmp_path: Path) -> Non
     assert {"entity.appeared", "entity.exited", "entity.reentered", "masklet", "query.bound"} <= kinds
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_annotate_killed_five_times(clean: list[bytes], tmp_path: Path, seed: int) -> None:
     _kill_and_finish(SCENE, tmp_path, random.Random(seed))
     assert result(tmp_path) == clean
