@@ -41,12 +41,19 @@ def page(tally: Tally, options: Options, examples: Mapping[str, Pair], formats: 
         _table(("family", "form", *GROUPS), by_family),
         "## Left out\n",
         f"Of {tally.drawn} drawn pairs and of the masks and expressions they would have used:\n",
-        _table(("why", "how many"), [(why, str(n)) for why, n in sorted(tally.rejected.items())]),
+        _table(("why", "how many"), _rejections(tally)),
         *([rewriting] if rewriting else []),
         "## Examples\n",
         *(f"**{group}**, {p.family}, {p.form}\n\n> {_quoted(p.question)}\n>\n> {_quoted(p.answer)}\n"
           for group, p in sorted(examples.items())),
     ])  # fmt: skip
+
+
+def _rejections(tally: Tally) -> list[tuple[str, str]]:
+    """By reason; that the checker refused none is told too."""
+    refused = sum(n for why, n in tally.rejected.items() if why.startswith("not confirmed"))
+    rows = [(why, str(n)) for why, n in sorted(tally.rejected.items())]
+    return rows if refused else [("refused by the checker", "0"), *rows]
 
 
 def _quoted(text: str) -> str:

@@ -40,7 +40,12 @@ Examples:
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same annotations: same bytes.")
 @click.option("--mix", default="strefer", show_default=True, metavar="MIX",
               help="Shares of the groups: strefer, all (keep what there is), or like mask+time=1,mask=2.")  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=2), metavar="N", help="At most N pairs in all.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="At most N pairs in all, drawn from all clips; with --add, more.",
+)
 @click.option("--per-minute", type=click.IntRange(min=1), default=600, show_default=True, metavar="N",
               help="At most N pairs a minute of video.")  # fmt: skip
 @click.option("--clip", "clip_s", type=click.FloatRange(min=1), default=30.0, show_default=True, metavar="S",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from instruct.clip import Act
+from instruct.clip import Act, Track
 
 _GOES = re.compile(r"(?P<verb>moves|walks|runs|rides)(?: slowly| fast)? (?P<to>to the left|to the right|up|down|"
                    r"toward the camera|away from the camera)$")  # fmt: skip
@@ -65,6 +65,12 @@ def says_the_same(a: str, b: str) -> bool:
 def told_apart(text: str, acts: Iterable[Act]) -> bool:
     """Whether no other wording among an entity's actions may be of the same."""
     return not any(says_the_same(text, a.text) for a in acts)
+
+
+def settled(t: Track, start_us: int, end_us: int, margin_us: int = 500_000) -> bool:
+    """Whether an entity begins and ends nothing around a time: what goes on all through it is all that it does."""
+    low, high = start_us - margin_us, end_us + margin_us
+    return all(a.start_us <= low and high <= a.end_us for a in t.acts if a.start_us < high and low < a.end_us)
 
 
 def telling(acts: Iterable[Act], most: int) -> list[Act]:

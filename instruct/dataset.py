@@ -7,11 +7,13 @@ replaces by the same. A shard that the mark counts is never written to again.
 
 from __future__ import annotations
 
+import heapq
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,8 +50,8 @@ def write(
     limit: int | None = None, least_clip_us: int = 30_000_000, shard_pairs: int = 10_000, fresh: bool = False,
     add: bool = False, tell: Tell = lambda _: None, rewrite: Rewriter | None = None,
 ) -> Written:  # fmt: skip
-    """Write the dataset of checked files. names: of formats; limit: most pairs in all; rewrite: words the kept pairs.
-    add: to the dataset that is there, of each feed what it does not hold yet.
+    """Write the dataset of checked files. names: of formats; limit: most pairs, drawn from all clips; rewrite: words
+    the kept pairs. add: to the dataset that is there, of each feed what it does not hold yet.
 
     Memory holds a clip of each feed and a row group. Raises UserError where the folder cannot be written or holds
     something else (a former dataset of ours is replaced with `fresh`).
@@ -60,18 +62,19 @@ def write(
         _check_place(out, fresh=fresh)
     part = out.with_name(out.name + ".part")
     done = before or Written(out, Tally())
-    had = done.tally.pairs
+    had, done_us = done.tally.pairs, dict(done.done_us)
+    drawn = None if limit is None else _draw(files, options, limit, least_clip_us, done_us)
     try:
         _make_part(part)
         with ExitStack() as stack:
             writers = {n: formats.writer(n, part, shard_pairs, done.shards.get(n, 0)) for n in names}
             for w in writers.values():
                 stack.callback(w.close)
-            for window in windows(files, least_us=least_clip_us, tell=tell, done_us=dict(done.done_us)):
+            for window in windows(files, least_us=least_clip_us, tell=tell, done_us=done_us):
                 units = pairs_of(window, options, done.tally)
                 kept: list[Unit] = []
                 for unit in units:
-                    if limit is not None and done.tally.pairs - had + len(unit) > limit:
+                    if drawn is not None and unit[0].id not in drawn:
                         done.tally.rejected["over --limit"] += len(unit)
                         continue
                     for pair in unit:
@@ -83,8 +86,6 @@ def write(
                 for w in writers.values():
                     w.write(pairs, window)
                 done.done_us[window.feed] = window.end_us
-                if limit is not None and done.tally.pairs - had >= limit - 1:
-                    break
         if not done.tally.pairs:
             raise UserError(
                 "no pair came of these annotations: nobody is in sight for long enough, or no segment is closed"
@@ -101,6 +102,22 @@ def write(
         shutil.rmtree(part, ignore_errors=True)
         raise
     return done
+
+
+def _draw(
+    files: Sequence[Annotations], options: Options, limit: int, least_clip_us: int, done_us: dict[str, int]
+) -> set[str]:
+    """Ids of the first pairs of as many units as are kept of all clips: a first pass that writes nothing."""
+    rng = Random(f"{options.seed}/limit")
+    kept: list[tuple[float, str, int]] = []
+    pairs = 0
+    for window in windows(files, least_us=least_clip_us, done_us=done_us):
+        for unit in pairs_of(window, options, Tally()):
+            heapq.heappush(kept, (rng.random(), unit[0].id, len(unit)))
+            pairs += len(unit)
+            while pairs > limit:
+                pairs -= heapq.heappop(kept)[2]
+    return {name for _, name, _ in kept}
 
 
 def _move(part: Path, out: Path, *, into: bool) -> None:
@@ -169,7 +186,7 @@ def _check_place(out: Path, *, fresh: bool) -> None:
     ours = (out / _MARK).is_file()
     if out.is_dir() and (not any(out.iterdir()) or (ours and fresh)):
         return
-    mend = "--fresh replaces it, or choose another --out" if ours else "choose another --out"
+    mend = "--add goes on with it, --fresh replaces it, or choose another --out" if ours else "choose another --out"
     raise UserError(f"{out} is there already: {mend}")
 
 

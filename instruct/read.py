@@ -152,7 +152,8 @@ def _event(line: bytes, path: Path, number: int) -> Event | None:
         if str(e).startswith("ce_type is"):
             return None
         reason = " ".join(str(e).split())[:160]
-        raise UserError(f"{path}, line {number} is no annotation event: {reason}") from None
+        mend = "; is it a video? `strefer annotate` comes first" if number == 1 and b"\0" in line else ""
+        raise UserError(f"{path}, line {number} is no annotation event: {reason}{mend}") from None
 
 
 def windows(

@@ -33,6 +33,9 @@ FACE, PROFILE, ASIDE = 0.5, 0.33, 0.2
 it), and under which he is seen from the side; and by which the nose is then beside the shoulders' middle at least."""
 BENT = (0.78, 0.68)
 """Height of the shoulders over the hips against the body's usual torso, at which nobody bends and at which one does."""
+REST = 0.35
+"""Torsos by which hands, feet and head of who stands still go to and fro at most."""
+_REST_S = 0.6
 _NOW_S, _SIT_S, _BETWEEN_S = 0.25, 0.4, 0.7
 _SIDES = {LEFT: "left", RIGHT: "right"}
 
@@ -68,6 +71,18 @@ def pace(body: Body) -> float:
             seconds = float(t[found[-1]] - t[found[0]])
             best = max(best, (len(found) - 1) / seconds) if seconds > 0 else best
     return best
+
+
+def at_rest(body: Body) -> bool:
+    """Whether hands, feet and head have kept still against the hips for a while."""
+    recent = body.t >= body.t[-1] - _REST_S
+    for joint in (NOSE, WRIST, WRIST + 1, ANKLE, ANKLE + 1):
+        seen = recent & (body.seen[:, joint] >= SURE)
+        if seen.any():
+            away = body.points[seen, joint] - body.both(HIP)[seen]
+            if float(np.ptp(away, axis=0).max()) > REST * body.torso:
+                return False
+    return True
 
 
 def _arm(body: Body, side: int, name: str, now_us: int) -> list[Reading]:

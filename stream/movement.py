@@ -30,7 +30,8 @@ _FEET = 0.2
 class Motion:
     """x, y: middle in pixels now. length: of the body, in pixels. vx, vy: body lengths a second against the camera,
     right and down. growth: of its size, in shares a second, 0 where the feet do not go with it. stirs: body lengths by
-    which its middle went to and fro. pan: body lengths a second by which the camera turned."""
+    which its middle went to and fro. pan: body lengths a second by which the camera turned. steady: by how much it has
+    come further, in shares of the way that it went for that: 1 straight on, 0 to and fro."""
 
     x: float
     y: float
@@ -40,6 +41,7 @@ class Motion:
     growth: float
     stirs: float
     pan: float
+    steady: float
 
     @property
     def speed(self) -> float:
@@ -80,7 +82,14 @@ def measure(category: str, sights: list[Sight]) -> Motion | None:
         growth = 0.0
     stirs = float(np.ptp(path, axis=0).max()) / length
     pan = float(np.hypot(slope(t, camera[:, 0]), slope(t, camera[:, 1]))) / length
-    return Motion(x, y, length, vx / length, vy / length, growth, stirs, pan)
+    return Motion(x, y, length, vx / length, vy / length, growth, stirs, pan, _steady(path))
+
+
+def _steady(path: np.ndarray) -> float:
+    """Net way by the way gone, of a path [n, 2], in steps of a few sights so that noise is no way."""
+    marks = path[np.unique(np.linspace(0, len(path) - 1, min(len(path), 6)).round().astype(int))]
+    gone = float(np.hypot(*np.diff(marks, axis=0).T).sum())
+    return float(np.hypot(*(marks[-1] - marks[0]))) / gone if gone > 0 else 1.0
 
 
 def torsos(sights: list[Sight]) -> tuple[np.ndarray, F32, F32] | None:
@@ -128,6 +137,8 @@ STILL, SLOW, FAST = 0.25, 0.5, 1.4
 """Body lengths a second under which somebody stays where he is, is slow, and over which he is fast."""
 STIRS = 0.35
 """Body lengths by which the middle of who stays in place goes to and fro at most."""
+STEADY = 0.7
+"""Share of its way by which whoever goes somewhere comes further."""
 GROWS = 0.25
 """Shares a second by which whoever comes nearer grows at least."""
 RUN_PACE = 2.7
@@ -146,7 +157,7 @@ def way(m: Motion, *, person: bool, pace: float, riding: str, standing: bool) ->
         return None
     if m.speed < STILL and abs(m.growth) < GROWS:
         if riding:
-            return Reading("way", "still", f"rides the {riding}")
+            return Reading("way", "riding", f"rides the {riding}")
         if m.stirs > STIRS:
             return None
         return Reading("way", "still", "stands still" if person and standing else "stays in place")
@@ -156,6 +167,8 @@ def way(m: Motion, *, person: bool, pace: float, riding: str, standing: bool) ->
         if m.growth > 0:
             return Reading("way", "nearer", f"{verb} toward the camera")
         return Reading("way", "farther", f"{verb} away from the camera")
+    if m.steady < STEADY:
+        return None
     how = "" if verb == "runs" else " slowly" if m.speed < SLOW else " fast" if m.speed > FAST else ""
     if abs(m.vx) >= 0.7 * abs(m.vy):
         to = "right" if m.vx > 0 else "left"

@@ -14,7 +14,7 @@ import numpy as np
 from stream.body import ELBOW, FINGER, SHOULDER, WRIST, Body
 from stream.company import RIDDEN
 from stream.entity import Entity
-from stream.movement import PAN, SLOW, STILL, SURE, TRUST, Motion
+from stream.movement import PAN, SLOW, STEADY, STILL, SURE, TRUST, Motion
 from stream.overlap import in_front, reaches_into
 from stream.patch import HALF
 from stream.timeline import Reading, Span
@@ -49,7 +49,9 @@ class Actor:
     @property
     def moves(self) -> bool:
         m = self.motion
-        return m is not None and m.speed >= STILL and not (m.pan > PAN and m.speed < TRUST * m.pan)
+        return (
+            m is not None and m.speed >= STILL and m.steady >= STEADY and not (m.pan > PAN and m.speed < TRUST * m.pan)
+        )
 
 
 class Passing(msgspec.Struct):
@@ -186,6 +188,8 @@ def _passed(p: Passing, side: int, a: Actor, b: Actor, segment: int) -> list[tup
         return []
     behind = p.behind > p.front
     who, whom = (a, b) if p.moved > 0 else (b, a)
+    if who.entity.state != "visible":
+        return []  # it may never come out
     word = "behind" if behind == (who is a) else "in front of"
     text = f"passes {word} {whom.name}"
     return [(who.entity.id, Span(text, p.start_us, p.last_us, segment, whom.entity.id))]

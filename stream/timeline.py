@@ -69,6 +69,7 @@ _CHANNELS = {
     "right arm": Channel(hold_us=150_000, shortest_us=700_000),
     "jump": Channel(shortest_us=200_000, stale_us=1_700_000),
     "wave": Channel(shortest_us=400_000, stale_us=1_000_000),
+    "way": Channel(stale_us=400_000),
     "posture": Channel(hold_us=250_000, shortest_us=400_000),
     "facing": Channel(hold_us=500_000, shortest_us=1_000_000),
     "toward": Channel(hold_us=500_000),

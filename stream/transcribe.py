@@ -120,12 +120,14 @@ def _own(me: Actor, story: Story, size: tuple[int, int], pts_us: int, *, ridden:
     jump = story.open.get("jump")
     if me.motion is None or any(r.channel == "jump" for r in out) or (jump and pts_us - jump.last_us < 1_000_000):
         return out
-    way = movement.way(
-        me.motion, person=person, pace=gesture.pace(me.body) if me.body is not None and legs else 0.0,
-        riding=me.riding, standing=any(r.key == "standing" for r in out),
-    )  # fmt: skip
-    if way is None or (ridden and way.key == "still"):  # the camera rides along
+    body = me.body
+    upright = body is not None and any(r.key == "standing" for r in out) and gesture.at_rest(body)
+    pace = gesture.pace(body) if body is not None and legs else 0.0
+    way = movement.way(me.motion, person=person, pace=pace, riding=me.riding, standing=upright)
+    if way is None:
         return out
+    if way.key == "still" and (ridden or story.side in ("left", "right")):
+        return out  # the camera rides along; or it goes out, and what is left of it stands at the border
     if way.key == "still" and any(r.channel == "posture" and r.key != "standing" for r in out):
         return [*out, Reading("way", "posed", "")]  # what it does is sit, crouch, bend or lie
     return [*out, way]

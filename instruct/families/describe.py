@@ -18,12 +18,15 @@ _OPEN = (
     "Follow {who} through the video and tell what happens, with times.",
 )  # fmt: skip
 
+_MOST = 12
+"""Actions in one answer."""
+
 
 def pairs(c: Composer) -> Iterator[Plan]:
     for t in c.tracks:
-        acts = telling(c.acts(t), 6)
-        if len(t.spans) > 4 or not acts:
-            continue
+        acts = telling(c.acts(t), _MOST)
+        if len(t.spans) > 4 or not acts or len(acts) < len(t.acts):
+            continue  # what is told of it would not be all that it does
         for masked in c.ways(t):
             write = partial(_open, c, t, masked, acts)
             yield c.plan(FAMILY, "open", (t.entity,), write, masked=masked, timed=False)

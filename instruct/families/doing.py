@@ -7,7 +7,7 @@ from functools import partial
 
 from instruct.clip import Act, Track
 from instruct.compose import Composer, Ref
-from instruct.contrast import clash, telling
+from instruct.contrast import clash, settled, telling
 from instruct.pair import Claim, Unit
 from instruct.plan import Plan, near
 from instruct.say import going, listed
@@ -40,7 +40,7 @@ def _at_moments(c: Composer, t: Track, masked: bool, act: Act, denied: Denied) -
     for at in c.instants([(act.start_us, act.end_us)], 2):
         if not t.visible(at - 250_000, at + 250_000):
             continue
-        if _settled(t, at, at):
+        if settled(t, at, at):
             write = partial(_open, c, t, masked, at)
             yield c.plan(FAMILY, "open", (t.entity, near(at)), write, masked=masked, timed=True)
         about = (t.entity, act.text, near(at))
@@ -72,7 +72,7 @@ def _between(c: Composer, t: Track, masked: bool, act: Act) -> Iterator[Plan]:
     inside = c.instants([(act.start_us, act.end_us)], 2, 300_000)
     if len(inside) == 2 and abs(inside[0] - inside[1]) >= 500_000:
         a, b = sorted(inside)
-        if t.visible(a, b) and _settled(t, a, b):
+        if t.visible(a, b) and settled(t, a, b):
             write = partial(_range, c, t, masked, act, a, b)
             yield c.plan(FAMILY, "open", (t.entity, near(a), near(b)), write, masked=masked, timed=True)
 
@@ -143,9 +143,3 @@ def _does(t: Track, text: str, at: int, *, holds: bool = True) -> Claim:
 def _during(c: Composer, t: Track, start_us: int, end_us: int) -> list[Act]:
     """What an entity does all through a time and for a while to both sides."""
     return [a for a in c.acts(t) if a.start_us <= start_us - _MARGIN_US and end_us + _MARGIN_US <= a.end_us]
-
-
-def _settled(t: Track, start_us: int, end_us: int) -> bool:
-    """Whether an entity begins and ends nothing around a time: what goes on all through it is all that it does."""
-    low, high = start_us - _MARGIN_US, end_us + _MARGIN_US
-    return all(a.start_us <= low and high <= a.end_us for a in t.acts if a.start_us < high and low < a.end_us)

@@ -7,7 +7,7 @@ from functools import partial
 
 from instruct.clip import Act, Track
 from instruct.compose import Composer
-from instruct.contrast import telling
+from instruct.contrast import settled, telling
 from instruct.pair import Claim, Spans, Unit
 from instruct.plan import Plan, near
 from instruct.say import going, listed, number, upper
@@ -75,7 +75,7 @@ def _timeline(c: Composer, acting: list[tuple[Act, Track]]) -> Unit:
 def _stretch(c: Composer, a: int, b: int) -> Iterator[Plan]:
     """What goes on in a stretch of a segment that is asked for by its times."""
     there = [t for t in c.clip.tracks if any(s <= b + 500_000 and a - 500_000 <= e for s, e in t.spans)]
-    if there and not any(t.ambiguous or not t.visible(a, b) for t in there):
+    if there and all(not t.ambiguous and t.visible(a, b) and settled(t, a, b) for t in there):
         write = partial(_caption, c, there, a, b)
         yield c.plan(FAMILY, "open", ("caption", near(a), near(b)), write, masked=False, timed=True)
 
@@ -84,7 +84,7 @@ def _caption(c: Composer, there: list[Track], a: int, b: int) -> Unit:
     times = c.times()
     claims, said = [], []
     for t in there:
-        acts = telling([o for o in c.acts(t) if o.start_us <= a and b <= o.end_us], 2)
+        acts = telling([o for o in c.acts(t) if o.start_us <= a and b <= o.end_us], 3)
         if acts:
             claims += [Claim(kind="does", entity=t.entity, text=o.text, start_us=a, end_us=b) for o in acts]
             said.append(f"{t.expression} is {listed([going(o.text) for o in acts])}")

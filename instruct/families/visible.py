@@ -92,6 +92,5 @@ def _lasts(t: Track, n: int) -> tuple[str, Claim]:
 
 def _lengths(c: Composer, t: Track) -> list[int]:
     """Wrong lengths, that nobody would take for the right one."""
-    longest = c.clip.window.end_us - c.clip.window.start_us
-    tried = [round(t.seen_us * f) // 100_000 * 100_000 for f in (0.3, 0.55, 1.5, 2.0)]
-    return [n for n in tried if n <= longest and abs(n - t.seen_us) >= 500_000]
+    tried = [round(t.seen_us * f) // 100_000 * 100_000 for f in (0.4, 0.7, 1.4, 1.8)]
+    return [n for n in tried if abs(n - t.seen_us) >= 500_000]

@@ -35,7 +35,7 @@ def pairs(c: Composer) -> Iterator[Plan]:
 def _open(c: Composer, t: Track, masked: bool, text: str, spans: Spans) -> Unit:
     ref = c.ref(t, masked)
     acts = Claim(kind="acts", entity=t.entity, text=text, spans=spans)
-    question = c.pick(_OPEN).format(who=ref.asked, do=bare(text))
+    question = _asked(c.pick(_OPEN), ref.asked, text)
     answer = f"{ref.said_first} {text} {c.times().spans(spans)}."
     return (c.pair(FAMILY, "open", question, answer, [acts], [ref], timed=False),)
 
@@ -47,8 +47,15 @@ def _choice(c: Composer, t: Track, masked: bool, text: str, third: int) -> Unit:
         for n, option in enumerate(_THIRDS)
     ]
     right = options.pop(third)
-    question = f"In which part of the video does {ref.asked} {bare(text)}?"
+    question = _asked("In which part of the video does {who} {do}?", ref.asked, text)
     return c.choice(FAMILY, question, right, options, [ref], timed=False)
+
+
+def _asked(phrase: str, who: str, text: str) -> str:
+    """`When is she hidden by the tree?` of `is hidden by the tree`."""
+    if text.startswith("is "):
+        return phrase.replace(" does ", " is ").format(who=who, do=text.removeprefix("is "))
+    return phrase.format(who=who, do=bare(text))
 
 
 def _third(c: Composer, spans: Spans) -> int | None:

@@ -46,8 +46,9 @@ def test_what_is_too_short_is_not_told() -> None:
 
 
 def test_a_channel_that_falls_silent_is_over() -> None:
-    assert told(play(words("way", ("left", 6), ("", 8), ("left", 6)))) == [("lefts", 0, 5), ("lefts", 14, 19)]
-    assert told(play(words("way", ("left", 6), ("", 3), ("left", 6)))) == [("lefts", 0, 14)]
+    assert told(play(words("touch", ("a", 6), ("", 8), ("a", 6)))) == [("as", 0, 5), ("as", 14, 19)]
+    assert told(play(words("touch", ("a", 6), ("", 3), ("a", 6)))) == [("as", 0, 14)]
+    assert told(play(words("way", ("left", 6), ("", 3), ("left", 6)))) == [("lefts", 0, 5), ("lefts", 9, 14)]
 
 
 def test_words_that_go_without_saying_are_not_told() -> None:
