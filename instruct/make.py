@@ -82,7 +82,11 @@ def pairs_of(window: Window, options: Options, tally: Tally) -> list[Unit]:
                 return ()
             twins.add(key)
         for pair in unit:
-            if wrong := fault(facts, pair):
+            try:
+                wrong = fault(facts, pair)
+            except ValueError:  # runs that do not fill their mask
+                wrong = "a damaged mask"
+            if wrong:
                 tally.rejected[f"not confirmed: {wrong}"] += len(unit)
                 return ()
         return unit
