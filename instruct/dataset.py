@@ -99,6 +99,9 @@ def write(
         (part / "README.md").write_text(page(done.tally, options, done.examples, names, section), "utf-8")
         (part / _MARK).write_bytes(_encode(done))
         _move(part, out, into=before is not None)
+    except OSError as e:  # no space left; of another run's doing
+        shutil.rmtree(part, ignore_errors=True)
+        raise UserError(f"cannot write {out}: {e.strerror or e}; make room, or choose another --out") from None
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -201,3 +202,14 @@ def test_two_runs_do_not_write_one_folder_at_once(tmp_path: Path) -> None:
     assert write(files, tmp_path / "out", Options(mix=None), add=True, tell=meanwhile).added
     assert said[0]
     assert len(read(tmp_path / "out" / "jsonl")) > 0
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    files = check([put(tmp_path, told().events)])
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match="No space left"):
+        write(files, tmp_path / "out", Options(mix=None), tell=full)
+    assert not (tmp_path / "out.part").exists()

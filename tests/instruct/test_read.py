@@ -161,3 +161,11 @@ def test_a_damaged_mask_is_in_no_pair() -> None:
         shown = [r for p in pairs for r in p.regions]
         assert pairs
         assert bool(shown) == (frames_ is whole.frames)
+
+
+def test_a_clip_without_its_pictures_size_has_no_pairs() -> None:
+    """Its feed.started was damaged: the stream instructor must not stop at it."""
+    body = Masklet(entity=1, start_us=0, frames=frames(0, 60, area=800))
+    (window,) = clips(opened(1, 0), appeared(1, 0), body, closed(1, 0, 60, "end"), done(), ended(60))
+    assert window.size == (0, 0)
+    assert not pairs_of(window, Options(mix=None), Tally())
