@@ -149,7 +149,8 @@ class Clipper:
         if body.end_us <= self.done_us:  # read again, for what is known by then
             self._window(body.start_us, body.end_us, place)
             return
-        if body.end_us > body.start_us:
+        joined_us = self._open[1] if self._open else self._due[-1][1] if self._due else -1
+        if body.end_us > max(body.start_us, joined_us):  # or else it is told twice
             start = body.start_us if self._open is None else self._open[0]
             self._open = (start, body.end_us, place)
         if self._open is not None and (body.reason in ("gap", "end") or self._open[1] - self._open[0] >= self.least_us):

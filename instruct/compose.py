@@ -68,7 +68,7 @@ class Composer:
             if t.ambiguous:
                 rejected[t.ambiguous] += 1
         self._by_id = {t.entity: t for t in clip.tracks}
-        self._whom = {a.text: a.other for t in clip.tracks for a in t.acts if a.other is not None}
+        self._whom = {a.text: a.other for t in clip.tracks for a in t.acts if a.other is not None and self._names(a)}
 
     def _worth(self, t: Track) -> bool:
         if t.seen_us < self.gates.least_seen_us:

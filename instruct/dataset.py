@@ -7,7 +7,9 @@ replaces by the same. A shard that the mark counts is never written to again.
 
 from __future__ import annotations
 
+import fcntl
 import heapq
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -57,15 +59,15 @@ def write(
     something else (a former dataset of ours is replaced with `fresh`).
     """
     out = out.resolve()
-    before = _before(out, names) if add else None
-    if before is None:
-        _check_place(out, fresh=fresh)
     part = out.with_name(out.name + ".part")
-    done = before or Written(out, Tally())
-    had, done_us = done.tally.pairs, dict(done.done_us)
-    drawn = None if limit is None else _draw(files, options, limit, least_clip_us, done_us)
+    lock = _make_part(part)
     try:
-        _make_part(part)
+        before = _before(out, names) if add else None
+        if before is None:
+            _check_place(out, fresh=fresh)
+        done = before or Written(out, Tally())
+        had, done_us = done.tally.pairs, dict(done.done_us)
+        drawn = None if limit is None else _draw(files, options, limit, least_clip_us, done_us)
         with ExitStack() as stack:
             writers = {n: formats.writer(n, part, shard_pairs, done.shards.get(n, 0)) for n in names}
             for w in writers.values():
@@ -98,9 +100,14 @@ def write(
         (part / "README.md").write_text(page(done.tally, options, done.examples, names, section), "utf-8")
         (part / _MARK).write_bytes(_encode(done))
         _move(part, out, into=before is not None)
+    except OSError as e:  # no space left; of another run's doing
+        shutil.rmtree(part, ignore_errors=True)
+        raise UserError(f"cannot write {out}: {e.strerror or e}; make room, or choose another --out") from None
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+    finally:
+        os.close(lock)
     return done
 
 
@@ -190,13 +197,25 @@ def _check_place(out: Path, *, fresh: bool) -> None:
     raise UserError(f"{out} is there already: {mend}")
 
 
-def _make_part(part: Path) -> None:
+def _make_part(part: Path) -> int:
+    """An empty part, and what locks it against other runs while it is open."""
     try:
-        if part.exists():  # of a run that was killed
-            if not (part / _MARK).is_file():
-                raise UserError(f"{part} is in the way and not ours: move it, or choose another --out")
-            shutil.rmtree(part)
+        if part.exists():
+            old = os.open(part, os.O_RDONLY)
+            try:
+                fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Of a run that was killed; at either end of its work only folders are left.
+                if not (part / _MARK).is_file() and any(p.is_file() for p in part.rglob("*")):
+                    raise UserError(f"{part} is in the way and not ours: move it, or choose another --out")
+                shutil.rmtree(part)
+            finally:
+                os.close(old)
         part.mkdir(parents=True)
+        lock = os.open(part, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         (part / _MARK).touch()
+    except (BlockingIOError, FileExistsError):
+        raise UserError(f"another run writes to {part}: wait for it, or choose another --out") from None
     except OSError as e:
         raise UserError(f"cannot write to {part}: {e.strerror}; choose another --out") from None
+    return lock

@@ -54,6 +54,9 @@ class Tally:
 
 def pairs_of(window: Window, options: Options, tally: Tally) -> list[Unit]:
     """The clip's pairs, the same for the same events, options and seed."""
+    if 0 in window.size:  # its feed.started was damaged, or the state that held it is of another version
+        tally.rejected["clip of a feed whose picture's size is not known"] += 1
+        return []
     clip = clip_of(window)
     facts = Facts(window.events, window.start_us, window.end_us, window.size[1])
     tally.clips += 1
@@ -82,7 +85,11 @@ def pairs_of(window: Window, options: Options, tally: Tally) -> list[Unit]:
                 return ()
             twins.add(key)
         for pair in unit:
-            if wrong := fault(facts, pair):
+            try:
+                wrong = fault(facts, pair)
+            except ValueError:  # runs that do not fill their mask
+                wrong = "a damaged mask"
+            if wrong:
                 tally.rejected[f"not confirmed: {wrong}"] += len(unit)
                 return ()
         return unit

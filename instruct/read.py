@@ -3,6 +3,7 @@ bounded."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,9 @@ from stream.mended import Hindsight
 Tell = Callable[[int], None]
 """Progress: bytes read."""
 _NOTHING: Mapping[str, int] = {}
+_RATE = re.compile(r"[0-9]{1,12}/[0-9]{1,12}")
+_MOST_PIXELS = 1 << 15
+"""Of a side: what a mask's measures hold without overflow."""
 _READ_BYTES = 1 << 20
 """At once: a line of masks has tens of thousands, Python's own buffer 8,192."""
 
@@ -125,7 +129,7 @@ def _records(log: Log, feed: str | None = None) -> Iterator[Event]:
             event = decode_message(dict(record.headers), record.value)
         except (ValueError, KeyError, msgspec.MsgspecError):
             continue  # of a later version, or damaged: the stream leaves it out too
-        if not isinstance(event.body, Masklet | MaskletRevised) or event.body.frames:
+        if not flaw(event):
             yield event
 
 
@@ -145,8 +149,8 @@ def _event(line: bytes, path: Path, number: int) -> Event | None:
     """The event of a line, None for a type of later versions. Raises UserError where it is none."""
     try:
         event = decode_line(line)
-        if isinstance(event.body, Masklet | MaskletRevised) and not event.body.frames:
-            raise ValueError("a masklet of no frames")
+        if wrong := flaw(event):
+            raise ValueError(wrong)
         return event
     except (ValueError, KeyError, msgspec.MsgspecError) as e:
         if str(e).startswith("ce_type is"):
@@ -154,6 +158,24 @@ def _event(line: bytes, path: Path, number: int) -> Event | None:
         reason = " ".join(str(e).split())[:160]
         mend = "; is it a video? `strefer annotate` comes first" if number == 1 and b"\0" in line else ""
         raise UserError(f"{path}, line {number} is no annotation event: {reason}{mend}") from None
+
+
+def flaw(event: Event) -> str:
+    """What makes an event unusable though it can be read; empty where nothing does."""
+    body = event.body
+    if isinstance(body, FeedStarted):
+        if not _RATE.fullmatch(body.rate):
+            return f"rate is {body.rate[:40]!r}, wanted a fraction like 30000/1001, 0/1 where unknown"
+        if not (0 < body.width <= _MOST_PIXELS and 0 < body.height <= _MOST_PIXELS):
+            return f"a picture of {body.width} x {body.height} pixels"
+    elif isinstance(body, Masklet | MaskletRevised):
+        if not body.frames:
+            return "a masklet of no frames"
+        for f in body.frames:  # pycocotools divides by the height: a mask of none ends the process
+            h, w = f.rle.size
+            if not (0 < h <= _MOST_PIXELS and 0 < w <= _MOST_PIXELS and f.rle.counts.isascii()):
+                return f"a mask of {h} x {w} pixels that cannot be one"
+    return ""
 
 
 def windows(

@@ -21,7 +21,8 @@ from instruct.clip import Window
 from instruct.clipper import Clipper
 from instruct.make import Options, Tally, pairs_of
 from instruct.pair import Pair
-from stream.events import Event, Masklet, MaskletRevised, decode_message
+from instruct.read import flaw
+from stream.events import Event, decode_message
 from stream.log import (
     ANNOTATIONS,
     FIRST_PAUSE_S,
@@ -156,8 +157,8 @@ class Instructor:
         """The event of a record, None where it is none of ours: of a later version, or damaged."""
         try:
             event = decode_message(dict(record.headers), record.value)
-            if isinstance(event.body, Masklet | MaskletRevised) and not event.body.frames:
-                raise ValueError("a masklet of no frames")
+            if wrong := flaw(event):
+                raise ValueError(wrong)
             return event
         except (ValueError, KeyError, msgspec.MsgspecError) as e:
             cause = " ".join(str(e).split())[:160]

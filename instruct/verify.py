@@ -56,6 +56,8 @@ def _region_fault(f: Facts, p: Pair, text: _Text) -> str:
         frame = f.masks.get(r.entity, {}).get(r.pts_us)
         if frame is None or frame.rle != r.rle or frame.bbox != r.bbox:
             return "region"
+        if frame.rle.size != (p.height, p.width) or f.areas(r.entity, (r.pts_us,)) != [frame.area]:
+            return "a damaged mask"
     known = {0}
     for n in p.names:
         if n.text.lower() not in text.low or not f.names(n.text, n.entity):

@@ -145,8 +145,10 @@ def _border(
         return []
     came, since_us = (story.side, story.side_us) if story.comes else ("", -1)
     story.comes = fresh and bool(side) and pts_us - state.segment_us > _THERE_US
-    story.side, story.side_us = side, me.entity.sights[0].pts_us if story.comes else pts_us
-    if came and not side and pts_us - since_us <= _COMES_US:
+    story.side, story.side_us = side, pts_us
+    if story.comes:
+        story.side_us = max(me.entity.sights[0].pts_us, state.segment_us)
+    if came and not side and 0 < pts_us - since_us <= _COMES_US:
         return [Span(f"comes in {_FROM[came]}", since_us, pts_us, segment)]
     return []
 

@@ -13,7 +13,7 @@ from instruct.plan import Plan
 from instruct.say import bare
 
 FAMILY = "when"
-_OPEN = ("When does {who} {do}?", "At what time does {who} {do}?", "During which part of the video does {who} {do}?")
+_OPEN = ("When {does}?", "At what time {does}?", "During which part of the video {does}?")
 _THIRDS = ("in the beginning", "in the middle", "near the end")
 
 
@@ -35,7 +35,7 @@ def pairs(c: Composer) -> Iterator[Plan]:
 def _open(c: Composer, t: Track, masked: bool, text: str, spans: Spans) -> Unit:
     ref = c.ref(t, masked)
     acts = Claim(kind="acts", entity=t.entity, text=text, spans=spans)
-    question = _asked(c.pick(_OPEN), ref.asked, text)
+    question = c.pick(_OPEN).format(does=_does(ref.asked, text))
     answer = f"{ref.said_first} {text} {c.times().spans(spans)}."
     return (c.pair(FAMILY, "open", question, answer, [acts], [ref], timed=False),)
 
@@ -47,15 +47,14 @@ def _choice(c: Composer, t: Track, masked: bool, text: str, third: int) -> Unit:
         for n, option in enumerate(_THIRDS)
     ]
     right = options.pop(third)
-    question = _asked("In which part of the video does {who} {do}?", ref.asked, text)
+    question = f"In which part of the video {_does(ref.asked, text)}?"
     return c.choice(FAMILY, question, right, options, [ref], timed=False)
 
 
-def _asked(phrase: str, who: str, text: str) -> str:
-    """`When is she hidden by the tree?` of `is hidden by the tree`."""
-    if text.startswith("is "):
-        return phrase.replace(" does ", " is ").format(who=who, do=text.removeprefix("is "))
-    return phrase.format(who=who, do=bare(text))
+def _does(who: str, text: str) -> str:
+    """`does she jump`, `is she hidden by the dog`: asked after an action."""
+    verb, _, rest = text.partition(" ")
+    return f"is {who} {rest}" if verb == "is" else f"does {who} {bare(text)}"
 
 
 def _third(c: Composer, spans: Spans) -> int | None:

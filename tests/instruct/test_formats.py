@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from pycocotools import mask as coco
 
 from bench.layouts import ytvis as layout
+from engines.errors import UserError
 from instruct.dataset import write
 from instruct.export.masks import masks_of
 from instruct.export.mots import left_out, mots
@@ -177,3 +179,37 @@ def test_a_rate_that_does_not_fit_numbers_frames_by_their_times() -> None:
     first = msgspec.structs.replace(events[0].body, rate="7/1")  # type: ignore[type-var]
     masks = masks_of("feed", [msgspec.structs.replace(events[0], body=first), *events[1:]])
     assert masks.times_us == [i * STEP_US for i in range(120)]
+
+
+def test_what_a_run_left_that_was_killed_at_its_end_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Between the mark and the removal of the part."""
+    files = check([put(tmp_path, told().events)])
+    (tmp_path / "out.part" / "jsonl").mkdir(parents=True)
+    assert write(files, tmp_path / "out", Options(mix=None), add=True).added
+
+
+def test_two_runs_do_not_write_one_folder_at_once(tmp_path: Path) -> None:
+    files = check([put(tmp_path, told().events)])
+    said: list[str] = []
+
+    def meanwhile(_: int) -> None:
+        if not said:
+            said.append("")
+            with pytest.raises(UserError, match="another run") as e:
+                write(files, tmp_path / "out", Options(mix=None), add=True)
+            said[0] = str(e.value)
+
+    assert write(files, tmp_path / "out", Options(mix=None), add=True, tell=meanwhile).added
+    assert said[0]
+    assert len(read(tmp_path / "out" / "jsonl")) > 0
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    files = check([put(tmp_path, told().events)])
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match="No space left"):
+        write(files, tmp_path / "out", Options(mix=None), tell=full)
+    assert not (tmp_path / "out.part").exists()

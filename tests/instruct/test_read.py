@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from engines.errors import UserError
 from instruct.clip import Window, clip_of
 from instruct.clipper import Clipper
-from instruct.read import check, find, windows
+from instruct.make import Options, Tally, pairs_of
+from instruct.read import check, find, flaw, windows
 from stream import events as ev
 from stream.events import Body, Event, Masklet, MaskletRevised
 from tests.instruct.test_formats import put, told
@@ -111,3 +117,55 @@ def test_a_feed_that_has_ended_is_forgotten() -> None:
                               closed(1, 0, 30, "end"), done(), ended(30))):  # fmt: skip
         list(clipper.push(Event("feed", 0, n, body)))
     assert (clipper._pending, clipper._known, clipper._seen_us) == ([], {}, {})
+
+
+def test_a_segment_that_is_told_twice_is_one_clip() -> None:
+    found = clips(opened(1, 0), closed(1, 0, 20, "end"), closed(1, 0, 20, "end"), done(), ended(20))
+    assert [(w.start_us // STEP, w.end_us // STEP) for w in found] == [(0, 20)]
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (-1, 5), (1 << 40, 1 << 40)])
+def test_a_mask_of_an_impossible_size_is_no_event(size: tuple[int, int], tmp_path: Path) -> None:
+    """pycocotools ends the process over one (SIGFPE)."""
+    frame = msgspec.structs.replace(frames(0, 1)[0], rle=ev.Rle(size, "0"))
+    bodies = (opened(1, 0), Masklet(entity=1, start_us=0, frames=[frame]))
+    path = put(tmp_path, [told().events[0], *(Event("feed", 0, n, body) for n, body in enumerate(bodies, 1))])
+    with pytest.raises(UserError, match="pixels"):
+        check([path])
+
+
+@pytest.mark.parametrize("rate", ["nan", "24", "-24/1", "a/b", ""])
+def test_a_rate_that_is_no_fraction_is_no_event(rate: str) -> None:
+    body = ev.FeedStarted(
+        at_us=0, codec="h264", width=8, height=8, rate=rate, source="x", reencoded=False, profile="lite", engines=[]
+    )
+    assert "rate" in flaw(Event("a", 0, 0, body))
+
+
+def test_a_damaged_mask_is_in_no_pair() -> None:
+    """Its pairs are left out, the others stay. (What keeps the area, a wrong last run of zeros, is not noticed.)"""
+    whole = Masklet(entity=1, start_us=0, frames=frames(0, 60, area=800))
+    broken = [
+        msgspec.structs.replace(f, rle=ev.Rle(f.rle.size, code))
+        for f, code in zip(whole.frames, ("0", "", "o") * 20, strict=True)
+    ]
+    for frames_ in (whole.frames, broken):
+        body = Masklet(entity=1, start_us=0, frames=frames_)
+        (window,) = clips(
+            opened(1, 0), appeared(1, 0), described("the person in a white top"), body, closed(1, 0, 60, "end"),
+            done(), ended(60),
+        )  # fmt: skip
+        size = whole.frames[0].rle.size
+        window = dataclasses.replace(window, size=size)
+        pairs = [p for unit in pairs_of(window, Options(mix=None), Tally()) for p in unit]
+        shown = [r for p in pairs for r in p.regions]
+        assert pairs
+        assert bool(shown) == (frames_ is whole.frames)
+
+
+def test_a_clip_without_its_pictures_size_has_no_pairs() -> None:
+    """Its feed.started was damaged: the stream instructor must not stop at it."""
+    body = Masklet(entity=1, start_us=0, frames=frames(0, 60, area=800))
+    (window,) = clips(opened(1, 0), appeared(1, 0), body, closed(1, 0, 60, "end"), done(), ended(60))
+    assert window.size == (0, 0)
+    assert not pairs_of(window, Options(mix=None), Tally())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from instruct.families.when import _does
 from instruct.transcript import transcript
 from stream import events as ev
 from tests.told import LEFT_AND_BACK, STEP, appeared, closed, left, masks, opened, story
@@ -49,3 +50,8 @@ def test_actions_over_a_segments_border_are_clipped() -> None:
 
 def test_nothing_happened() -> None:
     assert transcript(story()) == []
+
+
+def test_a_passive_is_asked_after_with_is() -> None:
+    assert _does("the dog", "is hidden by the cat") == "is the dog hidden by the cat"
+    assert _does("the dog", "moves to the left") == "does the dog move to the left"

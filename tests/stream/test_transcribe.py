@@ -211,3 +211,18 @@ def test_state_is_bounded() -> None:
     assert len(e.sights) <= 50
     transcriber.close(state, 1)
     assert state.stories == {}
+
+
+def test_who_comes_in_as_a_segment_begins_does_so_within_it() -> None:
+    """Its sights reach back into the segment before."""
+    state, transcriber = TranscribeState(), Transcriber()
+    e = Entity(1, "dog", "visible", 0, 0, np.zeros(4, np.float32))
+    told: list[Body] = []
+    for i in range(45):
+        us, x = i * STEP_US, 40.0 if i < 30 else 400.0
+        e.box = np.array([x - 40, 400, x + 40, 480], np.float32)
+        e.sights.append(Sight(us, x, 440, 80, 80, 0.0, 0.0, None))
+        there = [e] if i >= 24 else []
+        told += transcriber.step(state, there, SIZE, us, 1 + (i >= 12))
+    (comes,) = (a for a in told if isinstance(a, Action) and a.text.startswith("comes"))
+    assert (comes.segment, comes.start_us) == (2, 12 * STEP_US)
