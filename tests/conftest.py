@@ -30,6 +30,14 @@ def has_cuda() -> bool:
     return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test on a real broker is slow: the broker alone takes as long to start as all quick tests of a file."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()) or "[kafka" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("needs_cuda") is None or has_cuda():
         return
