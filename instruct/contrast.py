@@ -49,6 +49,11 @@ def axes(text: str) -> dict[str, str]:
     return said
 
 
+def goes(text: str) -> bool:
+    """Whether an action is a way that somebody takes."""
+    return _GOES.match(text) is not None
+
+
 def clash(a: str, b: str) -> bool:
     """Whether one of two actions denies the other."""
     one, two = axes(a), axes(b)

@@ -37,6 +37,8 @@ _SAME = {
     "DOING": "doing|behave|up to|performing|engaged in",
     "STRETCH": "in one stretch|in a single stretch|without interruption|without a break|without a gap|continuously",
     "WHAT": "what|what action|describe what|tell what|how does|how do|say what|explain what|tell me what",
+    "WHICHWAY": "which way|in which direction|in what direction|what direction|which direction",
+    "GO": "move|moving|head|heading",
     "DESCRIBE": "describe",
     "HAPPENS": "happens|what happens to|what happens with|tell what happens|tell what happens to"
     "|describe what happens|describe what happens to|explain what happens to|say what happens to"

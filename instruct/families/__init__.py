@@ -16,6 +16,7 @@ from instruct.families import (
     place,
     scenes,
     visible,
+    way,
     when,
     which,
 )
@@ -23,5 +24,5 @@ from instruct.plan import Plan
 
 FAMILIES: dict[str, Callable[[Composer], Iterator[Plan]]] = {
     m.FAMILY: m.pairs
-    for m in (count, describe, doing, grounding, leaves, meanwhile, order, place, scenes, visible, when, which)
+    for m in (count, describe, doing, grounding, leaves, meanwhile, order, place, scenes, visible, way, when, which)
 }
