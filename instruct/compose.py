@@ -215,3 +215,8 @@ class Composer:
             family, "choice", text, letters[right_at], claims, refs, timed=timed, options=options, spoken=spoken
         )
         return (pair,)
+
+
+def does(t: Track, text: str, at_us: int, *, holds: bool = True) -> Claim:
+    """That an entity does something at a moment."""
+    return Claim(kind="does", holds=holds, entity=t.entity, text=text, start_us=at_us, end_us=at_us)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream.entity import Sight
-from stream.movement import SURE, against, in_sight, torsos
+from stream.movement import against, in_sight, torsos
+from stream.posture import SURE
 
 LEFT, RIGHT = 0, 1
 """Sides, as offsets of landmarks."""

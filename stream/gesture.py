@@ -12,7 +12,7 @@ import numpy as np
 
 from stream import posture
 from stream.body import ANKLE, ELBOW, HIP, KNEE, LEFT, NOSE, RIGHT, SHOULDER, WRIST, Body, last, turns
-from stream.movement import SURE
+from stream.posture import SURE
 from stream.timeline import Reading
 
 RAISED, LOWERED = 0.1, -0.35

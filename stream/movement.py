@@ -12,14 +12,13 @@ import numpy as np
 
 from engines.crops import F32
 from stream.entity import Sight
+from stream.posture import SURE
 from stream.timeline import Reading
 
 WINDOW_US = 600_000
 TORSOS = 3.0
 """Torsos (shoulders to hips) in the height of a person who stands."""
 _TORSO = (11, 12, 23, 24)
-SURE = 0.5
-"""Visibility under which a landmark is a guess."""
 _MARGIN = 0.08
 """Share of a box by which landmarks may lie outside of it."""
 _FEET = 0.2
@@ -42,6 +41,11 @@ class Motion:
     stirs: float
     pan: float
     steady: float
+
+    @property
+    def by_camera(self) -> bool:
+        """Whether it may be the camera's own motion: it turns, and this is not clearly faster."""
+        return self.pan > PAN and self.speed < TRUST * self.pan
 
     @property
     def speed(self) -> float:
@@ -153,7 +157,7 @@ def way(m: Motion, *, person: bool, pace: float, riding: str, standing: bool) ->
 
     pace: steps a second, 0 of who does not walk. riding: what a person sits on, empty for nothing.
     """
-    if m.pan > PAN and m.speed < TRUST * m.pan:
+    if m.by_camera:
         return None
     if m.speed < STILL and abs(m.growth) < GROWS:
         if riding:

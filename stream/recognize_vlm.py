@@ -50,9 +50,7 @@ def ask(chat: Asks, frames: Sequence[U8], boxes: Sequence[Mapping[int, F32]]) ->
         raise ValueError(f"a question shows 1 to {MAX_FRAMES} frames, each with its boxes, and {MAX_ENTITIES} entities")
     if not entities:
         return {}
-    numbers = {i: n for n, i in enumerate(entities, 1)}
-    images = [mark(f, {numbers[i]: box for i, box in b.items()}) for f, b in zip(frames, boxes, strict=True)]
-    text = f"Frames: {len(images)}. Numbers: {', '.join(map(str, numbers.values()))}."
+    numbers, images, text = numbered(entities, frames, boxes)
     answer = chat.ask(text, Answer, system=_SYSTEM, images=images)
     found: dict[int, Description] = {}
     for thing in answer.things:
@@ -60,6 +58,15 @@ def ask(chat: Asks, frames: Sequence[U8], boxes: Sequence[Mapping[int, F32]]) ->
         if thing.number in numbers.values() and told is not None:
             found.setdefault(entities[thing.number - 1], told)
     return dict(sorted(found.items()))
+
+
+def numbered(
+    entities: Sequence[int], frames: Sequence[U8], boxes: Sequence[Mapping[int, F32]]
+) -> tuple[dict[int, int], list[U8], str]:
+    """How a question shows entities: their numbers from 1 on, the frames with these drawn, and its words for both."""
+    numbers = {i: n for n, i in enumerate(entities, 1)}
+    images = [mark(f, {numbers[i]: box for i, box in b.items()}) for f, b in zip(frames, boxes, strict=True)]
+    return numbers, images, f"Frames: {len(images)}. Numbers: {', '.join(map(str, numbers.values()))}."
 
 
 def mark(rgb: U8, boxes: Mapping[int, F32]) -> U8:

@@ -13,7 +13,7 @@ import numpy as np
 
 from engines.chat import Asks
 from engines.crops import F32, U8
-from stream.recognize_vlm import MAX_ENTITIES, MAX_FRAMES, mark
+from stream.recognize_vlm import MAX_ENTITIES, MAX_FRAMES, numbered
 
 MAX_TEXTS = 8
 LEAST, MOST = 0.05, 0.98
@@ -49,7 +49,7 @@ def ask(
     frames: 1 to 4 images [H, W, 3] uint8 RGB. boxes: per frame entity -> box [4] xyxy pixels, 16 entities in all.
     texts: 1 to 8 expressions. Raises ChatError, and ValueError where there is more than a question holds.
     """
-    entities = sorted({i for shown in boxes for i in shown})
+    entities = sorted({i for some in boxes for i in some})
     if (
         len(frames) != len(boxes)
         or not 0 < len(frames) <= MAX_FRAMES
@@ -60,12 +60,10 @@ def ask(
             f"a question has 1 to {MAX_FRAMES} frames with their boxes, 1 to {MAX_ENTITIES} entities and "
             f"1 to {MAX_TEXTS} texts; got {len(frames)} with {len(boxes)}, {len(entities)} and {len(texts)}"
         )
-    numbers = {i: n for n, i in enumerate(entities, 1)}
-    images = [mark(f, {numbers[i]: box for i, box in b.items()}) for f, b in zip(frames, boxes, strict=True)]
+    numbers, images, shown = numbered(entities, frames, boxes)
     # each text is a JSON string of one line: it cannot look like a number of its own
     lines = [f"{n}: {msgspec.json.encode(' '.join(t.split())).decode()}" for n, t in enumerate(texts, 1)]
-    head = f"Frames: {len(images)}. Numbers: {', '.join(map(str, numbers.values()))}. Expressions:"
-    answer = chat.ask("\n".join([head, *lines]), Meanings, system=_SYSTEM, images=images)
+    answer = chat.ask("\n".join([f"{shown} Expressions:", *lines]), Meanings, system=_SYSTEM, images=images)
     said: dict[int, dict[int, float]] = {}
     for meant in answer.meant:
         said.setdefault(meant.expression, {}).update(

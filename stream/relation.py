@@ -14,9 +14,10 @@ import numpy as np
 from stream.body import ELBOW, FINGER, SHOULDER, WRIST, Body
 from stream.company import RIDDEN
 from stream.entity import Entity
-from stream.movement import PAN, SLOW, STEADY, STILL, SURE, TRUST, Motion
+from stream.movement import SLOW, STEADY, STILL, Motion
 from stream.overlap import in_front, reaches_into
 from stream.patch import HALF
+from stream.posture import SURE
 from stream.timeline import Reading, Span
 
 AIMS = 0.8
@@ -49,9 +50,7 @@ class Actor:
     @property
     def moves(self) -> bool:
         m = self.motion
-        return (
-            m is not None and m.speed >= STILL and m.steady >= STEADY and not (m.pan > PAN and m.speed < TRUST * m.pan)
-        )
+        return m is not None and m.speed >= STILL and m.steady >= STEADY and not m.by_camera
 
 
 class Passing(msgspec.Struct):

@@ -76,6 +76,12 @@ _CHANNELS = {
     "hands": Channel(shortest_us=400_000, stale_us=1_000_000),
 }
 _PLAIN = Channel()
+
+
+def _rules(channel: str) -> Channel:
+    return _CHANNELS.get(channel, _PLAIN)
+
+
 _STILL = "still"
 TURNS = {
     ("posture", "standing", "sitting"): "sits down",
@@ -125,7 +131,7 @@ def read(timeline: Timeline, readings: Iterable[Reading], pts_us: int, segment: 
     """Take one look's readings in; what is over by it."""
     out: list[Span] = []
     for r in readings:
-        rules = _CHANNELS.get(r.channel, _PLAIN)
+        rules = _rules(r.channel)
         now = timeline.get(r.channel)
         if now is not None and (now.segment != segment or _is_stale(now, rules, pts_us)):
             out += close(timeline, r.channel)
@@ -143,7 +149,7 @@ def read(timeline: Timeline, readings: Iterable[Reading], pts_us: int, segment: 
                 out += _change(timeline, r, pts_us, segment)
         elif pts_us - now.rival_us >= rules.hold_us:
             out += _change(timeline, r, pts_us, segment)
-    for channel in [c for c, now in timeline.items() if _is_stale(now, _CHANNELS.get(c, _PLAIN), pts_us)]:
+    for channel in [c for c, now in timeline.items() if _is_stale(now, _rules(c), pts_us)]:
         out += close(timeline, channel)
     return out
 
@@ -156,7 +162,7 @@ def _is_stale(now: Open, rules: Channel, pts_us: int) -> bool:
 def close(timeline: Timeline, channel: str) -> list[Span]:
     """End a channel's open word: told if it lasted and has a text."""
     now = timeline.pop(channel, None)
-    if now is None or now.last_us - now.start_us < _CHANNELS.get(channel, _PLAIN).shortest_us:
+    if now is None or now.last_us - now.start_us < _rules(channel).shortest_us:
         return []
     text = max(sorted(now.texts), key=lambda t: now.texts[t])
     return [Span(text, now.start_us, now.last_us, now.segment, now.other)] if text else []
@@ -166,7 +172,7 @@ def _change(timeline: Timeline, r: Reading, pts_us: int, segment: int) -> list[S
     """One word gives way to another."""
     now = timeline[r.channel]
     begun_us = max(now.last_us, now.rival_us if r.since_us < 0 else min(r.since_us, now.rival_us))
-    settled = now.last_us - now.start_us >= min(_SETTLED_US, 2 * _CHANNELS.get(r.channel, _PLAIN).shortest_us)
+    settled = now.last_us - now.start_us >= min(_SETTLED_US, 2 * _rules(r.channel).shortest_us)
     soon = begun_us - now.last_us <= _SOON_US
     turn = TURNS.get((r.channel, now.key, r.key)) if settled and soon else None
     last_us = now.last_us

@@ -59,12 +59,13 @@ class Transcriber:
         if segment != state.segment:
             state.segment, state.segment_us, state.passing = segment, pts_us, {}
         actors = [self._actor(state, e, size, pts_us) for e in everyone]
+        ridden = {a.riding for a in actors}
         events: list[Body] = []
         for me in actors:
             story = state.stories[me.entity.id]
             readings: list[Reading] = []
             if me.entity.state == "visible":
-                readings = _own(me, story, size, pts_us, ridden=me.entity.category in {a.riding for a in actors})
+                readings = _own(me, story, size, pts_us, ridden=me.entity.category in ridden)
                 events += _told(me.entity.id, _border(state, story, me, size, pts_us, segment))
             readings += relation.readings(me, [a for a in actors if a is not me])
             events += _told(me.entity.id, timeline.read(story.open, readings, pts_us, segment))

@@ -11,7 +11,7 @@ import msgspec
 
 from engines.chat import Asks
 from engines.crops import F32, U8
-from stream.recognize_vlm import MAX_ENTITIES, MAX_FRAMES, line, mark
+from stream.recognize_vlm import MAX_ENTITIES, MAX_FRAMES, line, numbered
 
 _SYSTEM = """You see frames of one second of a video, in order of time, in which things are marked by numbered boxes; a
 number means the same thing in every frame. For each number give `behaviour`: what it does, as a short English phrase
@@ -41,9 +41,7 @@ def ask(chat: Asks, frames: Sequence[U8], boxes: Sequence[Mapping[int, F32]]) ->
     entities = sorted({i for shown in boxes for i in shown})
     if len(frames) != len(boxes) or not 0 < len(frames) <= MAX_FRAMES or not 0 < len(entities) <= MAX_ENTITIES:
         raise ValueError(f"a question shows 1 to {MAX_FRAMES} frames, each with its boxes, and {MAX_ENTITIES} entities")
-    numbers = {i: n for n, i in enumerate(entities, 1)}
-    images = [mark(f, {numbers[i]: box for i, box in b.items()}) for f, b in zip(frames, boxes, strict=True)]
-    text = f"Frames: {len(images)}. Numbers: {', '.join(map(str, numbers.values()))}."
+    numbers, images, text = numbered(entities, frames, boxes)
     answer = chat.ask(text, Answer, system=_SYSTEM, images=images)
     told: dict[int, str] = {}
     for thing in answer.things:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from instruct.clip import Act, Track
-from instruct.compose import Composer, Ref
+from instruct.compose import Composer, Ref, does
 from instruct.contrast import clash, settled, telling
 from instruct.pair import Claim, Unit
 from instruct.plan import Plan, near
@@ -58,14 +58,14 @@ def _open(c: Composer, t: Track, masked: bool, at: int) -> Unit:
     said = listed([going(a.text) for a in acts])
     question = c.pick(_OPEN).format(who=ref.asked, t=when)
     answer = c.pick((f"{ref.said_first} is {said} at {when}.", f"At {when}, {ref.said} is {said}."))
-    return (c.pair(FAMILY, "open", question, answer, [_does(t, a.text, at) for a in acts], [ref], timed=True),)
+    return (c.pair(FAMILY, "open", question, answer, [does(t, a.text, at) for a in acts], [ref], timed=True),)
 
 
 def _choice(c: Composer, t: Track, masked: bool, act: Act, at: int, denied: Sequence[str]) -> Unit:
     ref = c.ref(t, masked)
-    wrong = [(going(k), _does(t, k, at, holds=False)) for k in denied]
+    wrong = [(going(k), does(t, k, at, holds=False)) for k in denied]
     question = c.pick(_OPEN[:2]).format(who=ref.asked, t=c.times().exact(at))
-    return c.choice(FAMILY, question, (going(act.text), _does(t, act.text, at)), wrong, [ref], timed=True)
+    return c.choice(FAMILY, question, (going(act.text), does(t, act.text, at)), wrong, [ref], timed=True)
 
 
 def _between(c: Composer, t: Track, masked: bool, act: Act) -> Iterator[Plan]:
@@ -99,14 +99,14 @@ def _twins(c: Composer, t: Track, masked: bool, act: Act, at: int, denied: Denie
     told, when = times.exact(at), times.exact(then)
     yes = c.pair(
         FAMILY, "yesno", _question(c, ref, act.text, told), f"Yes, {ref.said} is {going(act.text)} at {told}.",
-        [_does(t, act.text, at)], [ref], timed=True,
+        [does(t, act.text, at)], [ref], timed=True,
     )  # fmt: skip
     what = f"is {going(true)} at {when}" if true else f"is not in sight at {when}"
-    also = _does(whom, true, then) if true else Claim(
+    also = does(whom, true, then) if true else Claim(
         kind="seen", holds=False, entity=whom.entity, start_us=then, end_us=then
     )  # fmt: skip
     # A denial that rests on absence is one `seen` claim; what is asked stays the first.
-    claims = [_does(whom, asked, then, holds=False), also]
+    claims = [does(whom, asked, then, holds=False), also]
     question = _question(c, who, asked, when)
     return (yes, c.pair(FAMILY, "yesno", question, f"No, {who.said} {what}.", claims, [who], timed=True))
 
@@ -134,10 +134,6 @@ def _wrong_actor(c: Composer, t: Track, masked: bool, act: Act, at: int) -> list
 
 def _question(c: Composer, ref: Ref, text: str, at: str) -> str:
     return c.pick(_ASK).format(who=ref.asked, doing=going(text), t=at)
-
-
-def _does(t: Track, text: str, at: int, *, holds: bool = True) -> Claim:
-    return Claim(kind="does", holds=holds, entity=t.entity, text=text, start_us=at, end_us=at)
 
 
 def _during(c: Composer, t: Track, start_us: int, end_us: int) -> list[Act]:

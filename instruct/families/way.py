@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from instruct.clip import Act, Track
-from instruct.compose import Composer
+from instruct.compose import Composer, does
 from instruct.contrast import clash, goes
-from instruct.pair import Claim, Unit
+from instruct.pair import Unit
 from instruct.plan import Plan, near
 from instruct.say import going
 
@@ -37,15 +37,11 @@ def _open(c: Composer, t: Track, masked: bool, act: Act, at: int) -> Unit:
     ref, when = c.ref(t, masked), c.times().exact(at)
     question = c.pick(_ASK).format(who=ref.asked, t=when)
     answer = f"{ref.said_first} is {going(act.text)} at {when}."
-    return (c.pair(FAMILY, "open", question, answer, [_does(t, act.text, at)], [ref], timed=True),)
+    return (c.pair(FAMILY, "open", question, answer, [does(t, act.text, at)], [ref], timed=True),)
 
 
 def _choice(c: Composer, t: Track, masked: bool, act: Act, at: int, wrong: list[str]) -> Unit:
     ref = c.ref(t, masked)
-    others = [(going(w), _does(t, w, at, holds=False)) for w in wrong]
+    others = [(going(w), does(t, w, at, holds=False)) for w in wrong]
     question = c.pick(_ASK).format(who=ref.asked, t=c.times().exact(at))
-    return c.choice(FAMILY, question, (going(act.text), _does(t, act.text, at)), others, [ref], timed=True)
-
-
-def _does(t: Track, text: str, at: int, *, holds: bool = True) -> Claim:
-    return Claim(kind="does", holds=holds, entity=t.entity, text=text, start_us=at, end_us=at)
+    return c.choice(FAMILY, question, (going(act.text), does(t, act.text, at)), others, [ref], timed=True)
