@@ -1,6 +1,6 @@
 """Intersection over union of masks and of boxes, pairwise.
 
-Masks on a CUDA device are packed to bits and counted by Triton (gpu/iou.py), masks in host memory are packed by NumPy;
+Masks on a CUDA device are multiplied as bytes by Triton (gpu/iou.py), masks in host memory are packed to bits by NumPy;
 run-length encoded ones are compared run by run by pycocotools (`kernels.rle.iou`), without decoding.
 """
 
@@ -50,14 +50,14 @@ def mask_iou_many(groups: Sequence[tuple[Any, Any]], *, crowd: Sequence[Sequence
     from kernels.gpu import iou as gpu
 
     with torch.cuda.device(groups[0][0].device):
-        packed = [(gpu.pack(a), gpu.pack(b)) for a, b in groups]
-        shared = gpu.shared(packed)
+        found = gpu.shared(groups)
     out = []
-    for (a, b), both, flags in zip(packed, shared, crowds, strict=True):
-        flag = torch.tensor(list(flags), dtype=torch.bool, device=both.device)
-        areas = a.area.long()[:, None], b.area.long()[None]
-        union = torch.where(flag[None], areas[0].expand_as(both), areas[0] + areas[1] - both)
-        out.append(both.double() / union.clamp(min=1).double())
+    for pair, flags in zip(found, crowds, strict=True):
+        union = pair.area_a[:, None] + pair.area_b - pair.both
+        if any(flags):
+            crowd_b = torch.tensor(list(flags), dtype=torch.bool, device=union.device)
+            union = torch.where(crowd_b, pair.area_a[:, None], union)
+        out.append(pair.both.double() / union.clamp_(min=1))
     return out
 
 

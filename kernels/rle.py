@@ -15,6 +15,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ Bool = NDArray[np.bool_]
 I32 = NDArray[np.int32]
 
 CAPACITY = 2048
-"""Changes of a mask for which there is room at first; a mask with more is encoded again with room enough."""
+"""Changes of a mask, in the mean of a batch, for which there is room at first; where there are more, the batch is
+encoded again with room enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def encode_logits(
         PyTorch adds in another order, and a pixel within rounding of the threshold may differ; so may one of
         PyTorch's CUDA kernel).
     offset: of the stability score; 0 leaves it out (all ones).
-    capacity: changes of a mask for which there is room at first.
+    capacity: changes of a mask, in the mean, for which there is room at first.
 
     Raises ValueError where the shapes do not fit and TypeError for another dtype.
     """
@@ -171,12 +173,23 @@ def _runs_on_cpu(
 
 
 def _encoded(positions: Sequence[I32], facts: NDArray[np.int64], size: tuple[int, int], offset: float) -> Encoded:
-    from kernels.cpu import rle as cpu
-
     high, low = facts[:, 5].astype(np.float32), facts[:, 6].astype(np.float32)
     stability = np.where((low > 0) & (offset > 0), high / np.maximum(low, 1), 1).astype(np.float32)
-    counts = [cpu.pack(p, size[0] * size[1]).tobytes().decode("ascii") for p in positions]
+    counts = _texts(positions, size[0] * size[1])
     return Encoded(counts, size, facts[:, 0].copy(), facts[:, 1:5].astype(np.int32), stability)
+
+
+def _texts(positions: Sequence[I32], pixels: int) -> list[str]:
+    """Compressed counts by mask."""
+    from kernels.cpu import rle as cpu
+
+    if not positions:
+        return []
+    ends = np.cumsum([len(p) for p in positions], dtype=np.int64)
+    text, text_ends = np.empty((int(ends[-1]) + len(ends)) * 7, np.uint8), np.empty(len(ends), np.int64)
+    cpu.pack_all(np.concatenate(positions), ends, pixels, text, text_ends)
+    whole = text[: text_ends[-1]].tobytes().decode("ascii")
+    return [whole[a:b] for a, b in pairwise([0, *text_ends.tolist()])]
 
 
 def encode_window(mask: Bool, x0: int, y0: int, size: tuple[int, int]) -> str:

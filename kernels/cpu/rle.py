@@ -119,28 +119,34 @@ def runs(columns, first_x, weight_x, begin_y, weight_y, threshold, offset, posit
 
 
 @numba.njit(nogil=True, cache=True)
-def pack(positions, pixels):
-    """Compressed counts, as bytes [n] uint8, of a mask of so many pixels that changes at these positions [k] int32.
+def pack_all(positions, ends, pixels, text, text_ends):
+    """Compressed counts of masks of so many pixels that change at these positions.
 
+    positions: [k] int32, of all masks, one after the other. ends: [N] int64, where each mask's end. text: [(k + N) * 7]
+    uint8, out. text_ends: [N] int64, out: where each mask's text ends.
     Each run but the first three is written as its difference to the run two before, five bits a character, lowest
     first, the sixth bit for "more", plus 48 (the COCO API's packing).
     """
-    text = np.empty((len(positions) + 1) * 7, np.uint8)
-    n, last = 0, np.int64(0)
-    one_before, two_before = np.int64(0), np.int64(0)
-    for i in range(len(positions) + 1):
-        end = np.int64(positions[i]) if i < len(positions) else np.int64(pixels)
-        run = end - last
-        value = run - two_before if i > 2 else run
-        more = True
-        while more:
-            bits = value & 0x1F
-            value >>= 5
-            more = value != -1 if bits & 0x10 else value != 0
-            text[n] = (bits | 0x20 if more else bits) + 48
-            n += 1
-        last, two_before, one_before = end, one_before, run
-    return text[:n]
+    n, at = 0, 0
+    for mask in range(len(ends)):
+        last, one_before, two_before = np.int64(0), np.int64(0), np.int64(0)
+        first = at
+        while True:
+            end = np.int64(positions[at]) if at < ends[mask] else np.int64(pixels)
+            run = end - last
+            value = run - two_before if at - first > 2 else run
+            more = True
+            while more:
+                bits = value & 0x1F
+                value >>= 5
+                more = value != -1 if bits & 0x10 else value != 0
+                text[n] = (bits | 0x20 if more else bits) + 48
+                n += 1
+            last, two_before, one_before = end, one_before, run
+            if at == ends[mask]:
+                break
+            at += 1
+        text_ends[mask] = n
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,132 +1,151 @@
-"""Pairwise mask IoU in Triton on bit-packed masks: 32 pixels a word, intersections by population count.
+"""Pixels that pairs of masks share, in Triton: a matrix product of bytes on the tensor cores, no mask is converted.
 
-`_pack` packs masks and notes which stretches of words hold any pixel; `_pairs` counts, tile of pairs by tile of pairs,
-over the stretches that both sides occupy. A table of tiles lets the pairs of many feeds, of different sizes, go in one
-launch.
+A mask of bool is already a row of bytes 0 and 1, which is what the tensor cores multiply fastest. A program takes a
+tile of pairs over a stretch of the pixels and adds what it finds; a table of tiles lets the pairs of many feeds, of
+different sizes, go in one launch. (Bit-packed masks and population counts were measured first: an H200 counts the bits
+of 16 words a clock and multiprocessor, and multiplies 4,096 bytes. docs/benchmarks.md has the figures.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
 import triton
 import triton.language as tl
 
-WORDS = 32
-"""Words of a stretch."""
-TILE = 16
-"""Masks on each side of a tile of pairs."""
+from kernels.gpu.table import to_device
+
+PIXELS = 128
+"""Pixels of a step, each a byte."""
+PROGRAMS = 132
+"""Programs wanted in flight: where there are few tiles, the pixels are cut into stretches."""
+
+
+@triton.jit
+def _pairs(table, out, TILE: tl.constexpr, PIXELS: tl.constexpr, ALIGNED: tl.constexpr, OWN: tl.constexpr):
+    """Add the pixels that the masks of each pair share, and each mask's own.
+
+    table: [T, 12] int64: address of the tile's first mask of a and of b, masks on both sides, pixels of a mask, pixels
+    of a stretch, where in out the shared pixels go and their row length, where those of the same pairs the other way
+    round go, where a's areas go and where b's (all of these -1: another tile sees to them, or nobody needs them), 0.
+    out: int32, zeros at first. OWN: whether areas are wanted.
+    """
+    row = table + tl.program_id(0) * 12
+    at_a, at_b, pixels, stretch = tl.load(row), tl.load(row + 1), tl.load(row + 4), tl.load(row + 5)
+    first_a, first_b = at_a.to(tl.pointer_type(tl.int8)), at_b.to(tl.pointer_type(tl.int8))
+    if ALIGNED:
+        first_a, first_b = tl.multiple_of(first_a, 16), tl.multiple_of(first_b, 16)
+        pixels, stretch = tl.multiple_of(pixels, 16), tl.multiple_of(stretch, 16)
+    begin = tl.program_id(1) * stretch
+    end = tl.minimum(begin + stretch, pixels)
+    count_a, count_b = tl.load(row + 2).to(tl.int32), tl.load(row + 3).to(tl.int32)
+    i, k = tl.arange(0, TILE), tl.arange(0, PIXELS)
+    # Lanes past the last mask read it again; what they find is not stored.
+    a = first_a + tl.minimum(i, count_a - 1)[:, None] * pixels + k[None, :]
+    b = first_b + tl.minimum(i, count_b - 1)[:, None] * pixels + k[None, :]
+    both = tl.zeros((TILE, TILE), tl.int32)
+    own_a, own_b = tl.zeros((TILE, 16), tl.int32), tl.zeros((TILE, 16), tl.int32)
+    ones = tl.full((PIXELS, 16), 1, tl.int8)
+    if begin < end:
+        for at in range(begin, end, PIXELS):
+            inside = at + k[None, :] < end
+            one = tl.load(a + at, mask=inside, other=0)
+            two = tl.load(b + at, mask=inside, other=0)
+            both = tl.dot(one, tl.trans(two), both, out_dtype=tl.int32)
+            if OWN:
+                own_a = tl.dot(one, ones, own_a, out_dtype=tl.int32)
+                own_b = tl.dot(two, ones, own_b, out_dtype=tl.int32)
+        length = tl.load(row + 7).to(tl.int32)
+        valid = (i[:, None] < count_a) & (i[None, :] < count_b)
+        tl.atomic_add(out + tl.load(row + 6) + (i[:, None] * length + i[None, :]), both, mask=valid, sem="relaxed")
+        mirrored, area_a, area_b = tl.load(row + 8), tl.load(row + 9), tl.load(row + 10)
+        if mirrored >= 0:
+            tl.atomic_add(out + mirrored + (i[None, :] * length + i[:, None]), both, mask=valid, sem="relaxed")
+        if OWN:
+            if area_a >= 0:
+                tl.atomic_add(out + area_a + i, tl.max(own_a, 1), mask=i < count_a, sem="relaxed")
+            if area_b >= 0:
+                tl.atomic_add(out + area_b + i, tl.max(own_b, 1), mask=i < count_b, sem="relaxed")
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """N masks of one size: words [N, stretches x WORDS] int32 (row-major pixels, lowest bit first), used [N, stretches]
-    uint8, whether a stretch holds any pixel; area [N] int32."""
+class Shared:
+    """Of one group: both [M, N] int32, pixels that each pair shares; areas [M] and [N] int32, pixels of each mask."""
 
-    words: torch.Tensor
-    used: torch.Tensor
-    area: torch.Tensor
-
-
-@triton.jit
-def _pack(masks, words, used, areas, pixels, stretches, WORDS: tl.constexpr):
-    n = tl.program_id(1).to(tl.int64)
-    stretch = tl.program_id(0)
-    word = stretch * WORDS + tl.arange(0, WORDS)
-    bit = tl.arange(0, 32)
-    at = word[:, None] * 32 + bit[None, :]
-    inside = (tl.load(masks + n * pixels + at, mask=at < pixels, other=0) != 0).to(tl.uint32)
-    packed = tl.sum(inside << bit[None, :].to(tl.uint32), 1)
-    tl.store(words + n * stretches * WORDS + word, packed.to(tl.int32, bitcast=True))
-    count = tl.sum(tl.sum(inside.to(tl.int32), 1), 0)
-    tl.store(used + n * stretches + stretch, (count > 0).to(tl.uint8))
-    tl.atomic_add(areas + n, count)
+    both: torch.Tensor
+    area_a: torch.Tensor
+    area_b: torch.Tensor
 
 
-@triton.jit
-def _popcount(v):
-    """Bits set in each uint32 (by shifts and adds, which LLVM makes one instruction of)."""
-    v = v - ((v >> 1) & 0x55555555)
-    v = (v & 0x33333333) + ((v >> 2) & 0x33333333)
-    v = (v + (v >> 4)) & 0x0F0F0F0F
-    return (v * 0x01010101) >> 24
-
-
-@triton.jit
-def _pairs(a, b, used_a, used_b, tiles, shared, WORDS: tl.constexpr, TILE: tl.constexpr):
-    """Pixels that both masks of each pair hold.
-
-    tiles: [T, 9] int64: first word of the tile's first mask in a and b, its first stretch in used_a and used_b, masks
-    on both sides, stretches of a mask, where the result goes and its row length.
-    """
-    row = tiles + tl.program_id(0) * 9
-    word_a, word_b = tl.load(row), tl.load(row + 1)
-    stretch_a, stretch_b = tl.load(row + 2), tl.load(row + 3)
-    count_a, count_b, stretches = tl.load(row + 4), tl.load(row + 5), tl.load(row + 6)
-    i, j, k = tl.arange(0, TILE), tl.arange(0, TILE), tl.arange(0, WORDS)
-    total = tl.zeros((TILE, TILE), tl.int32)
-    for s in range(stretches):
-        any_a = tl.max(tl.load(used_a + stretch_a + i * stretches + s, mask=i < count_a, other=0).to(tl.int32), 0)
-        any_b = tl.max(tl.load(used_b + stretch_b + j * stretches + s, mask=j < count_b, other=0).to(tl.int32), 0)
-        if any_a * any_b > 0:
-            at = s * WORDS + k[None, :]
-            pa = tl.load(a + word_a + i[:, None] * stretches * WORDS + at, mask=i[:, None] < count_a, other=0)
-            pb = tl.load(b + word_b + j[:, None] * stretches * WORDS + at, mask=j[:, None] < count_b, other=0)
-            both = pa.to(tl.uint32, bitcast=True)[:, None, :] & pb.to(tl.uint32, bitcast=True)[None, :, :]
-            total += tl.sum(_popcount(both).to(tl.int32), 2)
-    out = shared + tl.load(row + 7) + i[:, None] * tl.load(row + 8) + j[None, :]
-    tl.store(out, total, mask=(i[:, None] < count_a) & (j[None, :] < count_b))
-
-
-def pack(masks: torch.Tensor) -> Packed:
-    """Pack masks [N, H, W] bool."""
-    n, pixels = masks.shape[0], masks.shape[1] * masks.shape[2]
-    stretches = max(1, triton.cdiv(pixels, 32 * WORDS))
-    words = torch.empty((n, stretches * WORDS), dtype=torch.int32, device=masks.device)
-    used = torch.empty((n, stretches), dtype=torch.uint8, device=masks.device)
-    area = torch.zeros(n, dtype=torch.int32, device=masks.device)
-    if n:
-        _pack[(stretches, n)](
-            masks.contiguous().view(torch.uint8), words, used, area, pixels, stretches,
-            WORDS=WORDS, enable_fp_fusion=False,
+def shared(groups: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[Shared]:
+    """For each group of masks a [M, H, W] and b [N, H, W] bool what its pairs share, all groups in one launch. Where b
+    is a, half of the pairs are counted, and the areas are found among them."""
+    kept = [(a.contiguous(), b.contiguous()) for a, b in groups]
+    shapes = [(len(a), len(b)) for a, b in kept]
+    first = [0, *accumulate(m * n + m + n for m, n in shapes)]
+    device = kept[0][0].device
+    out = torch.zeros(first[-1], dtype=torch.int32, device=device)
+    aligned = all(t.data_ptr() % 16 == 0 and t.shape[1] * t.shape[2] % 16 == 0 for pair in kept for t in pair)
+    side = tile(max((max(s) for s in shapes), default=0), aligned)
+    tiles, stretches = _table(kept, first, side)
+    if tiles:
+        own = any(not _same(a, b) for a, b in kept)
+        _pairs[(len(tiles), stretches)](
+            to_device(np.array(tiles, np.int64), device), out, TILE=side, PIXELS=PIXELS, ALIGNED=aligned, OWN=own,
+            num_warps=warps(side), num_stages=stages(side), enable_fp_fusion=False,
         )  # fmt: skip
-    return Packed(words, used, area)
+    found = []
+    for begin, (m, n), (a, b) in zip(first[:-1], shapes, kept, strict=True):
+        area = begin + m * n
+        both = out[begin:area].view(m, n)
+        own_a, own_b = out[area : area + m], out[area + m : area + m + n]
+        found.append(Shared(both, both.diagonal(), both.diagonal()) if _same(a, b) else Shared(both, own_a, own_b))
+    return found
 
 
-def shared(groups: Sequence[tuple[Packed, Packed]]) -> list[torch.Tensor]:
-    """For each group the pixels [M, N] int32 that its pairs of masks share, all groups in one launch."""
-    shapes = [(len(a.words), len(b.words)) for a, b in groups]
-    first = np.concatenate([[0], np.cumsum([m * n for m, n in shapes])]).astype(np.int64)
-    device = groups[0][0].words.device
-    out = torch.empty(int(first[-1]), dtype=torch.int32, device=device)
-    if out.numel():
-        # One group's tensors serve as they are; several are laid end to end.
-        sides = [groups[0]] if len(groups) == 1 else groups
-        a, b = (_joined([g[k].words for g in sides]) for k in (0, 1))
-        used_a, used_b = (_joined([g[k].used for g in sides]) for k in (0, 1))
-        tiles = torch.from_numpy(_tiles(groups, first)).to(device)
-        _pairs[(len(tiles),)](a, b, used_a, used_b, tiles, out, WORDS=WORDS, TILE=TILE, enable_fp_fusion=False)
-    return [out[first[g] : first[g + 1]].view(*shape) for g, shape in enumerate(shapes)]
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return bool(a.data_ptr() == b.data_ptr() and a.shape == b.shape)
 
 
-def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat([p.reshape(-1) for p in parts])
+def tile(most: int, aligned: bool) -> int:
+    """Masks on each side of a tile, where a group has so many at most. Masks whose rows do not begin at multiples of 16
+    bytes go through registers, which have room for smaller tiles."""
+    return int(min(128 if aligned else 16, max(16, triton.next_power_of_2(most))))
 
 
-def _tiles(groups: Sequence[tuple[Packed, Packed]], first: np.ndarray) -> np.ndarray:
-    rows: list[tuple[int, ...]] = []
-    begin_a = begin_b = 0  # in stretches
-    for g, (a, b) in enumerate(groups):
-        m, n, stretches = len(a.words), len(b.words), a.used.shape[1]
-        for i in range(0, m, TILE):
-            for j in range(0, n, TILE):
-                at = (begin_a + i * stretches, begin_b + j * stretches)
-                rows.append(
-                    (at[0] * WORDS, at[1] * WORDS, *at, min(TILE, m - i), min(TILE, n - j), stretches,
-                     int(first[g]) + i * n + j, n)
+def warps(side: int) -> int:
+    return 8 if side == 128 else 4
+
+
+def stages(side: int) -> int:
+    """Steps under way at once: what fits the 99 KB of shared memory that every GPU since sm_86 has."""
+    return 3 if side == 128 else 4
+
+
+def _table(
+    groups: Sequence[tuple[torch.Tensor, torch.Tensor]], first: Sequence[int], side: int
+) -> tuple[list[tuple[int, ...]], int]:
+    """The tiles, and the stretches that the longest masks are cut into."""
+    count = sum(triton.cdiv(len(a), side) * triton.cdiv(len(b), side) for a, b in groups)
+    tiles: list[tuple[int, ...]] = []
+    most = 1
+    for begin, (a, b) in zip(first[:-1], groups, strict=True):
+        m, n, pixels, same = len(a), len(b), a.shape[1] * a.shape[2], _same(a, b)
+        if same:
+            count -= triton.cdiv(m, side) * (triton.cdiv(m, side) - 1) // 2
+        wanted = max(1, min(triton.cdiv(PROGRAMS, max(1, count)), triton.cdiv(pixels, 8 * PIXELS)))
+        stretch = triton.cdiv(triton.cdiv(pixels, wanted), PIXELS) * PIXELS
+        area = begin + m * n
+        for i in range(0, m, side):
+            for j in range(i if same else 0, n, side):
+                tiles.append(
+                    (a.data_ptr() + i * pixels, b.data_ptr() + j * pixels, min(side, m - i), min(side, n - j),
+                     pixels, stretch, begin + i * n + j, n, begin + j * n + i if same and i != j else -1,
+                     area + i if j == 0 else -1, area + m + j if i == 0 else -1, 0)
                 )  # fmt: skip
-        begin_a, begin_b = begin_a + m * stretches, begin_b + n * stretches
-    return np.array(rows, np.int64).reshape(-1, 9)
+                most = max(most, triton.cdiv(pixels, stretch))
+    return tiles, most

@@ -1,105 +1,230 @@
-"""Preprocessing in one Triton launch: every program makes a tile of one output frame from the pixels under it.
+"""Preprocessing in one Triton launch: a program walks down some columns of one output frame.
 
 Frames are read where they lie, through a table of addresses, so that feeds of different sizes share a launch and
 nothing is copied together first. Each output pixel weighs its pixels by a triangle as wide as the scale (PyTorch's
-antialiased bilinear filter), rows and columns in one sum.
+antialiased bilinear filter): across first, then down. A frame that becomes smaller has each row summed across once; a
+row counts for two rows of the output, which are kept in registers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
 
+from kernels.gpu.table import to_device
 from kernels.preprocess import Nv12, coefficients, fit
 
-TILE_Y, TILE_X = 8, 32
+COLUMNS = 128
+"""Output columns of a program, one a lane."""
+ROWS = 32
+"""Output rows that a program walks down."""
+UNROLLED = 8
+"""Pixels under an output point, across, up to which the loop over them is unrolled (no frame being narrower)."""
 
 
 @triton.jit
 def _taps(at, scale, length):
     """First pixel and number of pixels under each output point, its centre, and the filter's inverse width."""
     reach = tl.maximum(scale, 1.0)
-    centre = scale * (at.to(tl.float32) + 0.5)
+    centre = scale * (at + 0.5)
     first = tl.maximum((centre - reach + 0.5).to(tl.int32), 0)
     count = tl.minimum((centre + reach + 0.5).to(tl.int32), length) - first
     return first, count, centre, 1.0 / reach
 
 
 @triton.jit
-def _weight(tap, first, count, centre, inverse):
-    weight = tl.maximum(1.0 - tl.abs(((first + tap).to(tl.float32) - centre + 0.5) * inverse), 0.0)
-    return tl.where(tap < count, weight, 0.0)
+def _hat(pixel, centre, inverse):
+    """What a pixel counts for under an output point."""
+    return tl.maximum(1.0 - tl.abs((pixel - centre + 0.5) * inverse), 0.0)
+
+
+@triton.jit
+def _rgb(at, k):
+    """Red, green and blue of the k-th pixel from each of these addresses."""
+    return (
+        tl.load(at + 3 * k).to(tl.float32),
+        tl.load(at + (3 * k + 1)).to(tl.float32),
+        tl.load(at + (3 * k + 2)).to(tl.float32),
+    )
+
+
+@triton.jit
+def _nv12(at, chroma, colours):
+    """Red, green and blue of NV12's pixels. colours: of `coefficients`."""
+    level = (tl.load(at).to(tl.float32) - tl.load(colours)) * tl.load(colours + 1)
+    u, v = tl.load(chroma).to(tl.float32) - 128.0, tl.load(chroma + 1).to(tl.float32) - 128.0
+    red = level + tl.load(colours + 2) * v
+    green = level - tl.load(colours + 3) * u - tl.load(colours + 4) * v
+    blue = level + tl.load(colours + 5) * u
+    return (
+        tl.minimum(tl.maximum(red, 0.0), 255.0),
+        tl.minimum(tl.maximum(green, 0.0), 255.0),
+        tl.minimum(tl.maximum(blue, 0.0), 255.0),
+    )
+
+
+@triton.jit
+def _colour(pixels, chroma, colours, row, x, k, width, chroma_w, KIND: tl.constexpr):
+    """Red, green and blue of one row of the frame, k columns right of x."""
+    at = pixels.to(tl.pointer_type(tl.uint8))
+    pair = chroma.to(tl.pointer_type(tl.uint8)) + (row // 2) * chroma_w.to(tl.int64) * 2
+    if KIND == "rgb":
+        red, green, blue = _rgb(at + row * width.to(tl.int64) * 3 + x * 3, k)
+    elif KIND == "nv12":
+        red, green, blue = _nv12(at + row * width.to(tl.int64) + x + k, pair + ((x + k) // 2) * 2, colours)
+    else:
+        if chroma == 0:
+            red, green, blue = _rgb(at + row * width.to(tl.int64) * 3 + x * 3, k)
+        else:
+            red, green, blue = _nv12(at + row * width.to(tl.int64) + x + k, pair + ((x + k) // 2) * 2, colours)
+    return red, green, blue
+
+
+@triton.jit
+def _across(
+    pixels, chroma, colours, row, width, chroma_w, first, centre, inverse, taps,
+    KIND: tl.constexpr, TAPS: tl.constexpr, BX: tl.constexpr,
+):  # fmt: skip
+    """Red, green and blue of one row of the frame at the output columns, weighted and not yet divided.
+
+    KIND: "rgb" or "nv12", where all frames are of it. TAPS: `taps`, where they are few: then the loop is unrolled, and
+    what does not depend on the row is found once.
+    """
+    red, green, blue = tl.zeros((BX,), tl.float32), tl.zeros((BX,), tl.float32), tl.zeros((BX,), tl.float32)
+    if TAPS > 0:
+        for k in tl.static_range(TAPS):
+            weight = _hat(first + k, centre, inverse)
+            r, g, b = _colour(pixels, chroma, colours, row, first, k, width, chroma_w, KIND)
+            red, green, blue = red + weight * r, green + weight * g, blue + weight * b
+    else:
+        for k in range(taps):
+            weight = _hat(first + k, centre, inverse)
+            r, g, b = _colour(pixels, chroma, colours, row, first, k, width, chroma_w, KIND)
+            red, green, blue = red + weight * r, green + weight * g, blue + weight * b
+    return red, green, blue
+
+
+@triton.jit
+def _emit(to, plane, red, green, blue, factor, gain_r, gain_g, gain_b, less_r, less_g, less_b, valid):
+    """Store one row of the output; `factor` divides by the rows' weights."""
+    kind = to.dtype.element_ty
+    tl.store(to, (red * (factor * gain_r) - less_r).to(kind), mask=valid)
+    tl.store(to + plane, (green * (factor * gain_g) - less_g).to(kind), mask=valid)
+    tl.store(to + 2 * plane, (blue * (factor * gain_b) - less_b).to(kind), mask=valid)
 
 
 @triton.jit
 def _preprocess(
-    table, colours, out, side, taps_y, taps_x,
+    table, colours, out, side, rows, taps,
     mean_r, mean_g, mean_b, over_r, over_g, over_b, pad,
-    TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
+    KIND: tl.constexpr, TAPS: tl.constexpr, BX: tl.constexpr,
 ):  # fmt: skip
     """table: [N, 9] int64: address of the pixels, of the chroma (0 for RGB), H, W, then of `Fit`: height, width, top,
-    left, and the chroma's width. colours: [N, 6] float32 of `coefficients`."""
+    left, and the chroma's width. colours: [N, 6] float32 of `coefficients`. rows: that a program makes."""
     n = tl.program_id(2).to(tl.int64)
     row = table + n * 9
-    pixels = tl.load(row).to(tl.pointer_type(tl.uint8))
-    chroma_at = tl.load(row + 1)
+    colours += n * 6
+    pixels, chroma = tl.load(row), tl.load(row + 1)
     height, width = tl.load(row + 2).to(tl.int32), tl.load(row + 3).to(tl.int32)
     fit_h, fit_w = tl.load(row + 4).to(tl.int32), tl.load(row + 5).to(tl.int32)
     top, left = tl.load(row + 6).to(tl.int32), tl.load(row + 7).to(tl.int32)
     chroma_w = tl.load(row + 8).to(tl.int32)
-    y = tl.program_id(1) * TILE_Y + tl.arange(0, TILE_Y)[:, None]
-    x = tl.program_id(0) * TILE_X + tl.arange(0, TILE_X)[None, :]
-    inside = (y >= top) & (y < top + fit_h) & (x >= left) & (x < left + fit_w)
+    x = tl.program_id(0) * BX + tl.arange(0, BX)
+    y0 = tl.program_id(1) * rows
+    y1 = tl.minimum(y0 + rows, side)
+    inside = (x >= left) & (x < left + fit_w)
     scale_y, scale_x = height.to(tl.float32) / fit_h.to(tl.float32), width.to(tl.float32) / fit_w.to(tl.float32)
-    first_y, count_y, centre_y, inverse_y = _taps(y - top, scale_y, height)
-    first_x, count_x, centre_x, inverse_x = _taps(x - left, scale_x, width)
-    red, green, blue = (
-        tl.zeros((TILE_Y, TILE_X), tl.float32),
-        tl.zeros((TILE_Y, TILE_X), tl.float32),
-        tl.zeros((TILE_Y, TILE_X), tl.float32),
-    )
-    total = tl.zeros((TILE_Y, TILE_X), tl.float32)
-    chroma = chroma_at.to(tl.pointer_type(tl.uint8))
-    offset, luma = tl.load(colours + n * 6), tl.load(colours + n * 6 + 1)
-    red_v, green_u = tl.load(colours + n * 6 + 2), tl.load(colours + n * 6 + 3)
-    green_v, blue_u = tl.load(colours + n * 6 + 4), tl.load(colours + n * 6 + 5)
-    for ky in range(taps_y):
-        weight_y = _weight(ky, first_y, count_y, centre_y, inverse_y)
-        for kx in range(taps_x):
-            weight = weight_y * _weight(kx, first_x, count_x, centre_x, inverse_x)
-            here = inside & (weight > 0)
-            py, px = first_y + ky, first_x + kx
-            if chroma_at == 0:
-                at = (py.to(tl.int64) * width + px) * 3
-                r = tl.load(pixels + at, mask=here, other=0).to(tl.float32)
-                g = tl.load(pixels + at + 1, mask=here, other=0).to(tl.float32)
-                b = tl.load(pixels + at + 2, mask=here, other=0).to(tl.float32)
-            else:
-                level = tl.load(pixels + py.to(tl.int64) * width + px, mask=here, other=0).to(tl.float32)
-                at = ((py // 2).to(tl.int64) * chroma_w + px // 2) * 2
-                u = tl.load(chroma + at, mask=here, other=128).to(tl.float32) - 128.0
-                v = tl.load(chroma + at + 1, mask=here, other=128).to(tl.float32) - 128.0
-                level = (level - offset) * luma
-                r = tl.minimum(tl.maximum(level + red_v * v, 0.0), 255.0)
-                g = tl.minimum(tl.maximum(level - green_u * u - green_v * v, 0.0), 255.0)
-                b = tl.minimum(tl.maximum(level + blue_u * u, 0.0), 255.0)
-            red += weight * r
-            green += weight * g
-            blue += weight * b
-            total += weight
-    total = tl.where(inside, total, 1.0)
-    red = (tl.where(inside, red / total, pad) - mean_r) * over_r
-    green = (tl.where(inside, green / total, pad) - mean_g) * over_g
-    blue = (tl.where(inside, blue / total, pad) - mean_b) * over_b
-    valid = (y < side) & (x < side)
-    to = out + n * 3 * side * side + y * side + x
-    tl.store(to, red.to(out.dtype.element_ty), mask=valid)
-    tl.store(to + side * side, green.to(out.dtype.element_ty), mask=valid)
-    tl.store(to + 2 * side * side, blue.to(out.dtype.element_ty), mask=valid)
+    first, _, centre, inverse = _taps(tl.minimum(tl.maximum(x - left, 0), fit_w - 1), scale_x, width)
+    taps = tl.minimum(taps, width)
+    first = tl.minimum(first, width - taps)  # all pixels lie in the frame; those outside the filter weigh nothing
+    weights = tl.zeros((BX,), tl.float32)
+    for k in range(taps):
+        weights += _hat(first + k, centre, inverse)
+    # A level is (sum / weights - mean) * over; where nothing is, gain is 0 and pad is left.
+    gain_r = tl.where(inside, over_r / weights, 0.0)
+    gain_g = tl.where(inside, over_g / weights, 0.0)
+    gain_b = tl.where(inside, over_b / weights, 0.0)
+    less_r = tl.where(inside, mean_r * over_r, (mean_r - pad) * over_r)
+    less_g = tl.where(inside, mean_g * over_g, (mean_g - pad) * over_g)
+    less_b = tl.where(inside, mean_b * over_b, (mean_b - pad) * over_b)
+    plane = side * side
+    to = out + n * 3 * plane + x
+    valid = x < side
+    nothing = tl.zeros((BX,), tl.float32)
+    for y in range(y0, y1):
+        if (y < top) | (y >= top + fit_h):
+            _emit(
+                to + y * side, plane, nothing, nothing, nothing, 0.0, nothing, nothing, nothing,
+                nothing + (mean_r - pad) * over_r, nothing + (mean_g - pad) * over_g,
+                nothing + (mean_b - pad) * over_b, valid,
+            )  # fmt: skip
+    begin, end = tl.maximum(y0 - top, 0), tl.minimum(y1 - top, fit_h)
+    if begin < end:
+        if scale_y >= 1.0:
+            # A row of the frame lies between the centres of two rows of the output, `y` and the next, and counts for
+            # both: it is read once. What the row before `begin` gets is thrown away.
+            y = begin - 1
+            red, green, blue = nothing, nothing, nothing
+            next_red, next_green, next_blue = nothing, nothing, nothing
+            total, next_total = 0.0, 0.0
+            down = 1.0 / scale_y
+            from_row = tl.maximum((scale_y * (begin - 0.5) + 0.5).to(tl.int32), 0)
+            to_row = tl.minimum((scale_y * (end + 0.5) + 0.5).to(tl.int32), height)
+            for at in range(from_row, to_row + 2, 2):
+                # Two rows are under way at once.
+                one_red, one_green, one_blue = _across(
+                    pixels, chroma, colours, tl.minimum(at, to_row - 1), width, chroma_w,
+                    first, centre, inverse, taps, KIND, TAPS, BX,
+                )  # fmt: skip
+                two_red, two_green, two_blue = _across(
+                    pixels, chroma, colours, tl.minimum(at + 1, to_row - 1), width, chroma_w,
+                    first, centre, inverse, taps, KIND, TAPS, BX,
+                )  # fmt: skip
+                for second in tl.static_range(2):
+                    r = at + second
+                    if (r >= to_row) | (r + 0.5 >= scale_y * (y + 1.5)):  # nothing more of row y
+                        if (y >= begin) & (y < end):
+                            _emit(
+                                to + (y + top) * side, plane, red, green, blue, 1.0 / total,
+                                gain_r, gain_g, gain_b, less_r, less_g, less_b, valid,
+                            )  # fmt: skip
+                        red, green, blue, total = next_red, next_green, next_blue, next_total
+                        next_red, next_green, next_blue, next_total = nothing, nothing, nothing, 0.0
+                        y += 1
+                    then = tl.minimum(tl.maximum((r + 0.5 - scale_y * (y + 0.5)) * down, 0.0), 1.0)
+                    here = tl.where(r < to_row, 1.0 - then, 0.0)
+                    then = tl.where(r < to_row, then, 0.0)
+                    if second == 0:
+                        r_red, r_green, r_blue = one_red, one_green, one_blue
+                    else:
+                        r_red, r_green, r_blue = two_red, two_green, two_blue
+                    red, green, blue = red + here * r_red, green + here * r_green, blue + here * r_blue
+                    next_red, next_green = next_red + then * r_red, next_green + then * r_green
+                    next_blue += then * r_blue
+                    total += here
+                    next_total += then
+        else:
+            for y in range(begin, end):
+                red, green, blue, total = nothing, nothing, nothing, 0.0
+                first_y, count_y, centre_y, inverse_y = _taps(y, scale_y, height)
+                for r in range(first_y, first_y + count_y):
+                    r_red, r_green, r_blue = _across(
+                        pixels, chroma, colours, r, width, chroma_w,
+                        first, centre, inverse, taps, KIND, TAPS, BX,
+                    )  # fmt: skip
+                    here = _hat(r, centre_y, inverse_y)
+                    red, green, blue = red + here * r_red, green + here * r_green, blue + here * r_blue
+                    total += here
+                _emit(
+                    to + (y + top) * side, plane, red, green, blue, 1.0 / total,
+                    gain_r, gain_g, gain_b, less_r, less_g, less_b, valid,
+                )  # fmt: skip
 
 
 def preprocess(
@@ -114,7 +239,9 @@ def preprocess(
     rows: list[list[int]] = []
     colours: list[tuple[float, ...]] = []
     kept: list[torch.Tensor] = []  # what the addresses point to must outlive the launch
-    taps = [1, 1]
+    taps = 1
+    kinds = {"nv12" if isinstance(b, Nv12) else "rgb" for b in batches}
+    narrowest = 1 << 30
     for batch in batches:
         is_nv12 = isinstance(batch, Nv12)
         pixels = (batch.y if is_nv12 else batch).contiguous()
@@ -122,7 +249,7 @@ def preprocess(
         kept += [pixels] if chroma is None else [pixels, chroma]
         t, h, w = (int(v) for v in pixels.shape[:3])
         place = fit((h, w), side, letterbox=letterbox)
-        taps = [max(taps[0], _most_taps(h, place.height)), max(taps[1], _most_taps(w, place.width))]
+        taps, narrowest = max(taps, _most_taps(w, place.width)), min(narrowest, w)
         for i in range(t):
             second = 0 if chroma is None else chroma[i].data_ptr()
             where = [place.height, place.width, place.top, place.left]
@@ -132,17 +259,18 @@ def preprocess(
     out = torch.empty((len(rows), 3, side, side), dtype=dtype, device=device)
     if not rows:
         return out
-    table = torch.tensor(rows, dtype=torch.int64, device=device)
+    table = to_device(np.array(rows, np.int64), device)
     mean, deviation = normalise
-    grid = (triton.cdiv(side, TILE_X), triton.cdiv(side, TILE_Y), len(rows))
+    grid = (triton.cdiv(side, COLUMNS), triton.cdiv(side, ROWS), len(rows))
     _preprocess[grid](
-        table, torch.tensor(colours, dtype=torch.float32, device=device), out, side, *taps,
-        *(float(m) for m in mean), *(1.0 / float(d) for d in deviation), float(pad), TILE_Y=TILE_Y, TILE_X=TILE_X,
-        enable_fp_fusion=True,
+        table, to_device(np.array(colours, np.float32), device), out, side, ROWS, taps,
+        *(float(m) for m in mean), *(1.0 / float(d) for d in deviation), float(pad),
+        KIND=kinds.pop() if len(kinds) == 1 else "mixed", TAPS=taps if taps <= min(UNROLLED, narrowest) else 0,
+        BX=COLUMNS, num_warps=COLUMNS // 32, enable_fp_fusion=True,
     )  # fmt: skip
     return out
 
 
 def _most_taps(length: int, to: int) -> int:
     """Pixels under an output point, at most."""
-    return min(length, int(2 * max(1.0, length / to)) + 2)
+    return min(length, math.ceil(2 * max(1.0, length / to)))

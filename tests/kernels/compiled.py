@@ -23,44 +23,47 @@ from kernels.gpu import iou, preprocess, rle
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 
 AXES = {"first_x": "*i32", "weight_x": "*fp32", "first_y": "*i32", "begin_y": "*i32", "weight_y": "*fp32"}
-SIZES = dict.fromkeys(("h", "w", "out_h", "out_w", "longest"), "i32")
+SIZES = dict.fromkeys(("h", "w", "out_h", "out_w", "groups", "rows", "segments"), "i32")
 
 
-def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, int]]]:
+def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, Any]]]:
     """Name, kernel, signature and constants of everything that is launched."""
-    found: list[tuple[str, Any, dict[str, str], dict[str, int]]] = []
-    shapes = [(kind, 256) for kind in ("fp16", "bf16", "fp32", "u8")]  # SAM's logits have 256 rows
-    for kind, low in [*shapes, ("fp32", 64), ("fp32", 1024), ("u8", 1080), ("u8", 2160)]:
-        columns, intervals, warps = rle.tile(low)
-        constants = {"BX": columns, "BI": intervals, "WHOLE": int(kind == "u8"), "num_warps": warps}
-        head = {"logits": f"*{kind}", **AXES}
-        count = {**head, "blocks": "*i32", **SIZES, "threshold": "fp32", "offset": "fp32"}
-        write = {**head, "places": "*i32", "out": "*i32", **SIZES, "threshold": "fp32", "width": "i32"}
-        found.append((f"rle._count {kind} {low}", rle._count, count, constants))
-        found.append((f"rle._write {kind} {low}", rle._write, write, constants))
-    pointers = {"blocks": "*i32", "places": "*i32", "out": "*i32"}
-    found += [
-        (f"rle._place {blocks}", rle._place, {**pointers, "n_blocks": "i32", "width": "i32"}, {"BB": blocks})
-        for blocks in (512, 4096)
-    ]
+    found: list[tuple[str, Any, dict[str, str], dict[str, Any]]] = []
+    walk = {"GROUP": rle.GROUP, "BX": rle.COLUMNS, "num_warps": 1}
+    for kind in ("fp16", "bf16", "fp32", "u8"):
+        head = {"logits": f"*{kind}", "limits": "*fp32", **AXES, "counts": "*i32"}
+        low = {"logits": f"*{kind}", "limits": "*fp32", "h": "i32", "w": "i32", "groups": "i32"}
+        found.append((f"rle._limits {kind}", rle._limits, low, {"GROUP": rle.GROUP, "BX": rle.BLOCK_X}))
+        count = {**head, "parts": "*i32", **SIZES, "threshold": "fp32", "offset": "fp32"}
+        write = {
+            **head, "places": "*i32", "out": "*i32", **SIZES, "masks": "i32", "threshold": "fp32", "room": "i32",
+        }  # fmt: skip
+        found.append((f"rle._count {kind}", rle._count, count, walk))
+        found.append((f"rle._write {kind}", rle._write, write, walk))
+    pointers = dict.fromkeys(("counts", "parts", "places", "cursor", "out"), "*i32")
+    place = {**pointers, "slots": "i32", "n_parts": "i32"}
+    found.append(("rle._place", rle._place, place, {"BLOCK": rle.BLOCK, "num_warps": 8}))
     runs = {"starts": "*i32", "offsets": "*i64", "out": "*u8", "out_h": "i32", "out_w": "i32", "steps": "i32"}
     found.append(("rle._fill", rle._fill, runs, {"BY": 16, "BX": 64}))
-    packing = {"masks": "*u8", "words": "*i32", "used": "*u8", "areas": "*i32", "pixels": "i32", "stretches": "i32"}
-    found.append(("iou._pack", iou._pack, packing, {"WORDS": iou.WORDS}))
-    sides = {"a": "*i32", "b": "*i32", "used_a": "*u8", "used_b": "*u8", "tiles": "*i64", "shared": "*i32"}
-    found.append(("iou._pairs", iou._pairs, sides, {"WORDS": iou.WORDS, "TILE": iou.TILE}))
+    for side, aligned in ((16, 0), (16, 1), (32, 1), (64, 1), (128, 1)):
+        for own in (0, 1):
+            constants = {"TILE": side, "PIXELS": iou.PIXELS, "ALIGNED": aligned, "OWN": own}
+            options = {"num_warps": iou.warps(side), "num_stages": iou.stages(side)}
+            tiles = {"table": "*i64", "out": "*i32"}
+            found.append((f"iou._pairs {side} {aligned} {own}", iou._pairs, tiles, {**constants, **options}))
     levels = dict.fromkeys(("mean_r", "mean_g", "mean_b", "over_r", "over_g", "over_b", "pad"), "fp32")
-    tile = {"TILE_Y": preprocess.TILE_Y, "TILE_X": preprocess.TILE_X}
     for kind in ("fp16", "bf16", "fp32"):
-        to = {"table": "*i64", "colours": "*fp32", "out": f"*{kind}", "side": "i32", "taps_y": "i32", "taps_x": "i32"}
-        found.append((f"preprocess {kind}", preprocess._preprocess, {**to, **levels}, tile))
+        for frames, taps in (("rgb", 2), ("rgb", 4), ("rgb", 8), ("rgb", 0), ("nv12", 4), ("mixed", 4)):
+            to = {"table": "*i64", "colours": "*fp32", "out": f"*{kind}", "side": "i32", "rows": "i32", "taps": "i32"}
+            constants = {"KIND": frames, "TAPS": taps, "BX": preprocess.COLUMNS, "num_warps": preprocess.COLUMNS // 32}
+            found.append((f"preprocess {kind} {frames} {taps}", preprocess._preprocess, {**to, **levels}, constants))
     return found
 
 
-def compile_one(kernel: Any, signature: dict[str, str], constants: dict[str, int], arch: int) -> dict[str, int]:
+def compile_one(kernel: Any, signature: dict[str, str], constants: dict[str, Any], arch: int) -> dict[str, int]:
     """Registers, spilled bytes and shared memory of one kernel."""
-    options = {"num_warps": constants["num_warps"]} if "num_warps" in constants else {}
-    constants = {name: value for name, value in constants.items() if name != "num_warps"}
+    options = {name: constants[name] for name in ("num_warps", "num_stages") if name in constants}
+    constants = {name: value for name, value in constants.items() if name not in options}
     kinds = {**signature, **dict.fromkeys(constants, "constexpr")}
     values = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
     built = triton.compile(ASTSource(kernel, kinds, values), target=GPUTarget("cuda", arch, 32), options=options)

@@ -21,7 +21,8 @@ def device() -> str:
 
 @pytest.fixture
 def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.Tensor]]:
-    """Everything `torch.empty` gives is full of poison and lies between guard bands; these are looked at in the end."""
+    """Everything `torch.empty` gives is full of poison and lies between guard bands; these are looked at in the end.
+    What `torch.zeros` gives lies between them, too."""
     empty, bands = torch.empty, []
 
     def poisoned(*shape: int | tuple[int, ...], dtype: torch.dtype = torch.float32, **options: object) -> torch.Tensor:
@@ -36,6 +37,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.Tensor]]:
         return raw[GUARD : GUARD + count].view(dtype).view(*sizes)  # type: ignore[misc]
 
     monkeypatch.setattr(torch, "empty", poisoned)
+    monkeypatch.setattr(torch, "zeros", lambda *shape, **options: poisoned(*shape, **options).zero_())
     yield bands
     monkeypatch.undo()
     assert bands, "nothing was allocated"

@@ -48,19 +48,31 @@ def test_equals_pycocotools(pair: tuple[Bool, Bool], random) -> None:  # type: i
 @settings(max_examples=15, deadline=None)
 @given(st.lists(groups(20), min_size=1, max_size=3))
 def test_kernel_many_groups_in_one_launch(drawn: list[tuple[Bool, Bool]]) -> None:
-    packed = [tuple(gpu.pack(torch.from_numpy(side).to(DEVICE)) for side in pair) for pair in drawn]
-    shared = gpu.shared(packed)  # type: ignore[arg-type]
-    for (a, b), (pa, pb), both in zip(drawn, packed, shared, strict=True):
-        assert np.array_equal(both.cpu().numpy(), (a[:, None] & b[None]).sum((2, 3)))
-        assert np.array_equal(pa.area.cpu().numpy(), a.sum((1, 2)))
-        assert np.array_equal(pb.area.cpu().numpy(), b.sum((1, 2)))
+    found = gpu.shared([tuple(torch.from_numpy(side).to(DEVICE) for side in pair) for pair in drawn])  # type: ignore[misc]
+    for (a, b), pair in zip(drawn, found, strict=True):
+        assert np.array_equal(pair.both.cpu().numpy(), (a[:, None] & b[None]).sum((2, 3)))
+        if len(a) and len(b):
+            assert np.array_equal(pair.area_a.cpu().numpy(), a.sum((1, 2)))
+            assert np.array_equal(pair.area_b.cpu().numpy(), b.sum((1, 2)))
 
 
-def test_kernel_stays_in_its_buffers(guarded: list[torch.Tensor]) -> None:
+@pytest.mark.parametrize(("m", "n", "size"), [(17, 5, (37, 61)), (33, 70, (16, 40)), (130, 3, (8, 30)), (1, 1, (1, 1))])
+def test_kernel_stays_in_its_buffers(m: int, n: int, size: tuple[int, int], guarded: list[torch.Tensor]) -> None:
     rng = np.random.default_rng(1)
-    a, b = (torch.from_numpy(rng.random((n, 37, 61)) < 0.3).to(DEVICE) for n in (17, 5))
-    both = gpu.shared([(gpu.pack(a), gpu.pack(b))])[0]
-    assert torch.equal(both.long(), (a[:, None] & b[None]).sum((2, 3)))
+    a, b = (torch.from_numpy(rng.random((k, *size)) < 0.3).to(DEVICE) for k in (m, n))
+    pair = gpu.shared([(a, b)])[0]
+    assert torch.equal(pair.both.double(), a.flatten(1).double() @ b.flatten(1).double().T)
+    assert torch.equal(pair.area_a.long(), a.sum((1, 2)))
+    assert torch.equal(pair.area_b.long(), b.sum((1, 2)))
+
+
+@pytest.mark.parametrize("n", [1, 17, 150])
+def test_kernel_of_masks_with_themselves(n: int, guarded: list[torch.Tensor]) -> None:
+    masks = torch.from_numpy(np.random.default_rng(2).random((n, 9, 17 if n == 17 else 16)) < 0.3).to(DEVICE)
+    pair = gpu.shared([(masks, masks)])[0]
+    assert torch.equal(pair.both.double(), masks.flatten(1).double() @ masks.flatten(1).double().T)
+    assert torch.equal(pair.area_a.long(), masks.sum((1, 2)))
+    assert torch.equal(pair.area_b, pair.area_a)
 
 
 def test_refuses_what_does_not_fit() -> None:
