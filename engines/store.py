@@ -79,6 +79,8 @@ class Store:
                 return target
             except (OSError, ValueError, KeyError, zipfile.BadZipFile, subprocess.SubprocessError) as e:
                 causes.append(f"{_name(source)}: {_short(e)}")
+        if not item.sources:
+            raise UserError(f"{item.name} has no source to fetch it from: put it into STREFER_MODELS as {item.path}")
         raise UserError(f"{item.name} cannot be had ({'; '.join(causes)}); put it into STREFER_MODELS as {item.path}")
 
 
