@@ -57,7 +57,9 @@ def main() -> None:
     console = Console(width=140)
     for name, value in facts().items():
         console.print(f"{name}: {value}")
-    table = Table("network", "backend", "precision", "MB", "ms a crop", "mask IoU, mean", "least", "crops", box=None)
+    table = Table(
+        "network", "backend", "precision", "MB", "best ms", "median ms", "mask IoU, mean", "least", "crops", box=None
+    )
     for network in networks:
         crops = network.real(CALIBRATION + args.crops)[CALIBRATION:] if network.real else []
         if not crops:
@@ -77,7 +79,7 @@ def main() -> None:
             path = getattr(engine, "path", None)
             size = f"{path.stat().st_size / 1e6:.1f}" if path is not None else "-"
             t = measure(engine, crops[0], seconds=args.seconds)
-            table.add_row(network.name, engine.backend, how.precision, size, f"{t.median_ms:.1f}",
+            table.add_row(network.name, engine.backend, how.precision, size, f"{t.best_ms:.1f}", f"{t.median_ms:.1f}",
                           f"{found.mean():.4f}", f"{found.min():.4f}", str(len(found)))  # fmt: skip
     console.print(table)
 

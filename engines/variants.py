@@ -124,8 +124,8 @@ def float16(source: Path, target: Path) -> None:
     onnx = _import()
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
-    except ImportError:
-        raise UserError("onnxruntime is not installed: pip install 'strefer-stream[cpu]' (or [gpu])") from None
+    except ImportError as e:
+        raise UserError(f"{e.name} is not installed: pip install 'strefer-stream[engines]'") from None
     model = convert_float_to_float16(onnx.load(str(source)), keep_io_types=True)
     onnx.save(model, str(target))
 
@@ -139,8 +139,8 @@ def int8(source: Path, target: Path, examples: Sequence[Arrays]) -> None:
     try:
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
-    except ImportError:
-        raise UserError("onnxruntime is not installed: pip install 'strefer-stream[cpu]' (or [gpu])") from None
+    except ImportError as e:
+        raise UserError(f"{e.name} is not installed: pip install 'strefer-stream[engines]'") from None
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
