@@ -45,6 +45,8 @@ class GraphRunner:
         self._buckets = buckets if spec.batch else ()
         self._kept: OrderedDict[tuple[tuple[int, ...], ...], _Captured] = OrderedDict()
         self._pool = torch.cuda.graph_pool_handle()
+        self._side = torch.cuda.Stream(device)
+        """All graphs of the pool are captured on it, as memory shared between captures wants."""
         self._done = torch.cuda.Event()
 
     @property
@@ -88,15 +90,15 @@ class GraphRunner:
         }
         for name, tensor in like.items():
             _corner(static[name], tensor.shape).copy_(tensor)
-        launch, graph = self._make(), torch.cuda.CUDAGraph()
-        side = torch.cuda.Stream()
+        launch, graph, side = self._make(), torch.cuda.CUDAGraph(), self._side
         side.wait_stream(torch.cuda.current_stream())
         with torch.no_grad(), torch.cuda.stream(side):
             for _ in range(WARM_UPS):
                 launch(static)
         torch.cuda.current_stream().wait_stream(side)
         # Other threads (a decoder) may allocate meanwhile: only this one's calls are watched.
-        with torch.no_grad(), torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        how = {"pool": self._pool, "stream": side, "capture_error_mode": "thread_local"}
+        with torch.no_grad(), torch.cuda.graph(graph, **how):
             outputs = launch(static)
         self._kept[shapes] = _Captured(graph, static, outputs, launch)
         if len(self._kept) > MAX_GRAPHS:

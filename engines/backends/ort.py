@@ -72,10 +72,8 @@ class OrtEngine:
         for attempt in attempts(spec, providers, cache, device):
             options = _options(ort, threads)
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-            if exclusive:
-                options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
             try:
-                self._session = _try(ort, attempt, path, options)
+                self._session = _try(ort, attempt, path, options, exclusive)
                 break
             except UserError as e:
                 causes.append(str(e))
@@ -143,9 +141,12 @@ def available() -> tuple[str, ...]:
     return tuple(name for name, provider in ORDER.items() if provider in listed or (provider == RTX and _plugin()))
 
 
-def _try(ort: Any, attempt: Attempt, path: Path, options: Any) -> Any:
+def _try(ort: Any, attempt: Attempt, path: Path, options: Any, exclusive: bool) -> Any:
     """A session whose first provider is the wanted one. Raises UserError in one line where it is not."""
     wanted, name = attempt.wanted, _short(attempt.wanted)
+    barred = CPU if exclusive and wanted != CPU else ""
+    if barred:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
         if attempt.plugin:
             options.add_provider_for_devices(_plugin_devices(ort), attempt.providers[0][1])
@@ -154,7 +155,9 @@ def _try(ort: Any, attempt: Attempt, path: Path, options: Any) -> Any:
             listed = ort.get_available_providers()
             if wanted not in listed:
                 raise UserError(f"this onnxruntime has no {name} provider: {MENDS[wanted]}")
-            session = ort.InferenceSession(str(path), options, [p for p in attempt.providers if p[0] in listed])
+            session = ort.InferenceSession(
+                str(path), options, [p for p in attempt.providers if p[0] in listed and p[0] != barred]
+            )
     except UserError:
         raise
     except Exception as e:  # onnxruntime raises its own classes, none of them exported

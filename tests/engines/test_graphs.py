@@ -32,6 +32,7 @@ class FakeGraph:
 
 
 class Stream:
+    def __init__(self, device: Any = None) -> None: ...
     def wait_stream(self, other: Any) -> None: ...
     def wait_event(self, event: Any) -> None: ...
 
@@ -73,6 +74,7 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> Launches:
     @contextmanager
     def capture(graph: FakeGraph, **options: Any) -> Iterator[None]:
         assert options["capture_error_mode"] == "thread_local"
+        assert isinstance(options["stream"], Stream)
         yield
         graph.work = found.last
 

@@ -131,6 +131,15 @@ def test_a_listed_provider_that_does_not_load_is_passed_over(
         OrtEngine(*reid, providers=("tensorrt",))
 
 
+def test_exclusive_leaves_nothing_to_the_cpu(reid: tuple[EngineSpec, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Naming the CPU and forbidding it is an error in onnxruntime: it is left out."""
+    tried = listing(monkeypatch, {CUDA: [CUDA]})
+    assert OrtEngine(*reid, providers=("cuda",), exclusive=True).backend == "onnxruntime/CUDA"
+    assert tried == [[CUDA]]
+    monkeypatch.undo()
+    assert OrtEngine(*reid, providers=("cpu",), exclusive=True).backend == "onnxruntime/CPU"
+
+
 def test_the_rtx_plugin_is_registered_once(reid: tuple[EngineSpec, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Control flow only: the plugin needs an RTX card."""
     listing(monkeypatch, {RTX: [RTX, CPU]})
