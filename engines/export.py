@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -35,7 +38,7 @@ def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None
         {i: ranges[d] for i, d in enumerate(t.shape) if isinstance(d, str) and d in ranges} for t in spec.inputs
     )
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _quiet():
             torch.onnx.export(
                 module.eval(), example, str(target), dynamo=True, opset_version=OPSET, verbose=False,
                 input_names=[t.name for t in spec.inputs], output_names=[t.name for t in spec.outputs],
@@ -44,3 +47,15 @@ def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None
     except Exception as e:  # torch.onnx wraps every cause in a class of its own
         lines = [line.strip() for line in str(e).splitlines() if line.strip()]
         raise UserError(f"{spec.name} does not export to ONNX: {(lines or [type(e).__name__])[0][:300]}") from e
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of every torchvision operator that it could have had."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
