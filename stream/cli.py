@@ -15,6 +15,7 @@ from stream.log import LogAwayError
 _COMMANDS = {
     "annotate": ("stream.cli_annotate", "annotate", "Annotate video into a folder: events, overlay, report."),
     "doctor": ("stream.doctor", "doctor", "Say what is installed and works, with the mend for what does not."),
+    "engines": ("engines.cli_engines", "engines", "List, build, verify and time the networks as engines."),
     "export": ("instruct.cli_export", "export", "Write masks in the formats that evaluators and tools read."),
     "instruct": ("instruct.cli", "instruct", "Turn annotations into question-answer pairs that refer to regions."),
     "models": ("engines.cli", "models", "List, fetch and find the networks' files."),

@@ -21,7 +21,8 @@ _INTRO = """\
 
 Generated from the commands' `--help` by `make docs`. Do not edit.
 
-Exit codes: 0 done; 1 something profile `lite` needs is missing (`strefer doctor`); 2 a mistake in what was asked, said
+Exit codes: 0 done; 1 something profile `lite` needs is missing (`strefer doctor`), or an engine's errors are over the
+bound (`strefer engines verify`); 2 a mistake in what was asked, said
 in one line; 130 stopped by Ctrl-C before there was anything to finish.
 """
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from engines.backends import F32
 from engines.errors import UserError
+from engines.spec import EngineSpec
 
 
 class LiteRtSession:
@@ -17,16 +21,7 @@ class LiteRtSession:
     backend = "litert"
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError:
-            raise UserError("ai-edge-litert is not installed: pip install 'ai-edge-litert>=2.1'") from None
-        try:
-            with _silent_stderr():
-                self._net = Interpreter(str(path), num_threads=threads)
-                self._net.allocate_tensors()
-        except ValueError as e:
-            raise UserError(f"{path} does not load in LiteRT: {str(e).splitlines()[0]}") from None
+        self._net = _load(path, threads)
         self._input = self._net.get_input_details()[0]["index"]
         self._outputs = [d["index"] for d in self._net.get_output_details()]
 
@@ -34,6 +29,53 @@ class LiteRtSession:
         self._net.set_tensor(self._input, x)
         self._net.invoke()
         return tuple(self._net.get_tensor(i) for i in self._outputs)
+
+
+class LiteRtEngine:
+    """A TFLite file with named inputs and outputs, of any batch size where the spec has a batch axis: the network's
+    input is resized when the size changes. Not thread-safe.
+
+    Raises UserError where the file does not load, or its tensors are not the spec's.
+    """
+
+    backend = "litert"
+
+    def __init__(self, spec: EngineSpec, path: Path, *, threads: int = 2) -> None:
+        self.spec, self.path = spec, path
+        self._net = _load(path, threads)
+        self._inputs = {d["name"]: d for d in self._net.get_input_details()}
+        names = {d["name"] for d in self._net.get_output_details()}
+        missing = {t.name for t in spec.inputs} ^ set(self._inputs) | {t.name for t in spec.outputs} - names
+        if missing:
+            raise UserError(f"{path} is not {spec.name}: {', '.join(sorted(missing))} are in one of the two only")
+        self._sizes: dict[str, int] | None = None
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        sizes = self.spec.measure(inputs)
+        if sizes != self._sizes:
+            for t in self.spec.inputs:
+                self._net.resize_tensor_input(self._inputs[t.name]["index"], t.sized(sizes))
+            self._net.allocate_tensors()
+            self._sizes = sizes
+        for t in self.spec.inputs:
+            self._net.set_tensor(self._inputs[t.name]["index"], np.ascontiguousarray(inputs[t.name], t.host_dtype))
+        self._net.invoke()
+        found = {d["name"]: d["index"] for d in self._net.get_output_details()}
+        return {t.name: self._net.get_tensor(found[t.name]) for t in self.spec.outputs}
+
+
+def _load(path: Path, threads: int) -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise UserError("ai-edge-litert is not installed: pip install 'ai-edge-litert>=2.1'") from None
+    try:
+        with _silent_stderr():
+            net = Interpreter(str(path), num_threads=threads)
+            net.allocate_tensors()
+    except ValueError as e:
+        raise UserError(f"{path} does not load in LiteRT: {str(e).splitlines()[0]}") from None
+    return net
 
 
 @contextlib.contextmanager

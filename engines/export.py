@@ -1,0 +1,61 @@
+"""A torch module as an ONNX file, by torch's own exporter (needs onnx and onnxscript: extra `engines`)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from engines.errors import UserError
+from engines.spec import EngineSpec
+
+OPSET = 18
+
+
+def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None:
+    """Writes `module` (inputs by position, as the spec lists them) with the spec's names and dynamic axes.
+
+    An axis whose least size is 1 is traced at 2 or more: the exporter would take a 1 for a constant. Raises UserError
+    in one line where it does not export, or what exports is missing."""
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise UserError("onnxscript is not installed: pip install 'strefer-stream[engines]'") from None
+    sizes = {axis.name: min(axis.most, max(2, axis.usual)) for axis in spec.axes}
+    ranges = {
+        axis.name: torch.export.Dim(axis.name, min=axis.least, max=axis.most) for axis in spec.axes if axis.most > 1
+    }
+    made = spec.random(0, sizes)
+    like = next(module.parameters(), None)
+    device = like.device if like is not None else torch.device("cpu")
+    example = tuple(
+        torch.from_numpy(made[t.name]).to(device=device, dtype=getattr(torch, t.dtype)) for t in spec.inputs
+    )
+    shapes = tuple(
+        {i: ranges[d] for i, d in enumerate(t.shape) if isinstance(d, str) and d in ranges} for t in spec.inputs
+    )
+    try:
+        with torch.no_grad(), _quiet():
+            torch.onnx.export(
+                module.eval(), example, str(target), dynamo=True, opset_version=OPSET, verbose=False,
+                input_names=[t.name for t in spec.inputs], output_names=[t.name for t in spec.outputs],
+                dynamic_shapes=shapes if ranges else None, external_data=False, optimize=True,
+            )  # fmt: skip
+    except Exception as e:  # torch.onnx wraps every cause in a class of its own
+        lines = [line.strip() for line in str(e).splitlines() if line.strip()]
+        raise UserError(f"{spec.name} does not export to ONNX: {(lines or [type(e).__name__])[0][:300]}") from e
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of every torchvision operator that it could have had."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,130 @@
+"""From a network and a backend's name to an engine that runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engines import building
+from engines.backends import Engine
+from engines.cache import Cache
+from engines.errors import UserError
+from engines.networks import Network
+
+TORCH = ("torch", "torch-compile", "torch-cuda-graph", "torch-compile-cuda-graph")
+ORT = ("onnxruntime", "onnxruntime-tensorrt", "onnxruntime-tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-cpu")
+BACKENDS = (*TORCH, *ORT, "litert", "tensorrt")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """backend: one of BACKENDS; `onnxruntime` takes the best provider that runs. precision: of torch fp32, fp16, bf16
+    (autocast), of ONNX files fp32, fp16, int8. device: cpu, cuda, cuda:1. threads: of a CPU backend."""
+
+    backend: str
+    precision: str = "fp32"
+    device: str = "cpu"
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend {self.backend!r}, wanted one of {', '.join(BACKENDS)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision {self.precision!r}, wanted one of {', '.join(PRECISIONS)}")
+
+    @property
+    def index(self) -> int:
+        """Number of the CUDA device."""
+        return int(self.device.partition(":")[2] or 0)
+
+
+def candidates(network: Network, precision: str, device: str) -> list[str]:
+    """The backends that a network's forms and this precision allow, best known first; whether each is installed only
+    `open_engine` tells."""
+    on_gpu = device != "cpu"
+    found = [b for b in TORCH if "graph" not in b or on_gpu] if network.module and precision != "int8" else []
+    if (network.module or network.onnx) and precision != "bf16":
+        found.append("onnxruntime")
+    if network.tflite and precision == "fp32":
+        found.append("litert")
+    if (network.module or network.onnx) and precision != "bf16":
+        found.append("tensorrt")
+    return found
+
+
+def open_engine(
+    network: Network, how: How, cache: Cache, *, say: building.Say = lambda line: None,
+    progress: building.Steps | None = None,
+) -> Engine:  # fmt: skip
+    """The engine, its files built into the cache where they are not there yet.
+
+    Raises UserError in one line where the network has no form for the backend, or what runs it is missing."""
+    if how.backend in TORCH:
+        return _torch(network, how)
+    if how.backend == "litert":
+        return _litert(network, how)
+    if how.backend == "tensorrt":
+        return _tensorrt(network, how, cache, say, progress)
+    return _ort(network, how, cache, say)
+
+
+def reference(network: Network, how: How) -> tuple[Engine, bool]:
+    """What other backends are held to, at fp32: the torch module, the ONNX file as it came on the CPU, or the TFLite
+    file; and whether it takes one row at a time only."""
+    if network.module is not None:
+        return _torch(network, How("torch", device=how.device)), False
+    if network.onnx is not None:
+        from engines.backends.ort import OrtEngine
+
+        return OrtEngine(network.spec, network.onnx, providers=("cpu",), threads=how.threads), True
+    return _litert(network, How("litert")), False
+
+
+def _torch(network: Network, how: How) -> Engine:
+    if network.module is None:
+        raise UserError(f"{network.name} has no torch form: take onnxruntime, litert or tensorrt")
+    if how.precision == "int8":
+        raise UserError("torch runs fp32, fp16 and bf16 here: for int8 take onnxruntime or tensorrt")
+    try:
+        from engines.backends.torch_backend import TorchEngine
+    except ImportError:
+        raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (or [gpu])") from None
+    return TorchEngine(
+        network.spec, network.module(), device=how.device, compiled="compile" in how.backend,
+        graphs="graph" in how.backend, autocast="" if how.precision == "fp32" else how.precision,
+    )  # fmt: skip
+
+
+def _litert(network: Network, how: How) -> Engine:
+    from engines.backends.litert import LiteRtEngine
+
+    if network.tflite is None:
+        raise UserError(f"{network.name} has no TFLite form here: take onnxruntime")
+    if how.precision != "fp32":
+        raise UserError(f"{network.tflite} is fp32, and LiteRT runs it as it is: take onnxruntime for {how.precision}")
+    return LiteRtEngine(network.spec, network.tflite, threads=how.threads)
+
+
+def _ort(network: Network, how: How, cache: Cache, say: building.Say) -> Engine:
+    from engines.backends.ort import OrtEngine
+    from engines.backends.providers import ORDER
+
+    name = how.backend.removeprefix("onnxruntime").removeprefix("-")
+    if name in ("", "cpu") or how.device != "cpu":
+        wanted = (name,) if name else tuple(ORDER) if how.device != "cpu" else ("cpu",)
+    else:
+        raise UserError(f"{how.backend} wants a CUDA device: add --device cuda")
+    path = building.onnx_file(network, how.precision, cache, say=say)
+    return OrtEngine(network.spec, path, providers=wanted, threads=how.threads, cache=cache.folder, device=how.index)
+
+
+def _tensorrt(network: Network, how: How, cache: Cache, say: building.Say, progress: building.Steps | None) -> Engine:
+    try:
+        from engines.backends.trt import TrtEngine, version
+    except ImportError:
+        raise UserError(
+            "torch is not installed, on whose tensors TensorRT runs: install 'strefer-stream[gpu]'"
+        ) from None
+    version()
+    path = building.plan_file(network, how.precision, cache, how.device, say=say, progress=progress)
+    return TrtEngine(network.spec, path.read_bytes(), device=how.device)
