@@ -90,7 +90,8 @@ def shared(groups: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[Shared]:
     device = kept[0][0].device
     out = torch.zeros(first[-1], dtype=torch.int32, device=device)
     aligned = all(t.data_ptr() % 16 == 0 and t.shape[1] * t.shape[2] % 16 == 0 for pair in kept for t in pair)
-    side = tile(max((max(s) for s in shapes), default=0), aligned)
+    wide = widest(torch.cuda.get_device_capability(device) if out.is_cuda else (9, 0))
+    side = tile(max((max(s) for s in shapes), default=0), aligned, wide)
     tiles, stretches = _table(kept, first, side)
     if tiles:
         own = any(not _same(a, b) for a, b in kept)
@@ -111,10 +112,16 @@ def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
     return bool(a.data_ptr() == b.data_ptr() and a.shape == b.shape)
 
 
-def tile(most: int, aligned: bool) -> int:
+def widest(capability: tuple[int, int]) -> int:
+    """Masks on each side of the widest tile of a GPU: 128 where the tensor cores read shared memory themselves (sm_90,
+    sm_100), else what fits the registers."""
+    return 128 if capability[0] in (9, 10) else 64
+
+
+def tile(most: int, aligned: bool, wide: int) -> int:
     """Masks on each side of a tile, where a group has so many at most. Masks whose rows do not begin at multiples of 16
     bytes go through registers, which have room for smaller tiles."""
-    return int(min(128 if aligned else 16, max(16, triton.next_power_of_2(most))))
+    return int(min(wide if aligned else 16, max(16, triton.next_power_of_2(most))))
 
 
 def warps(side: int) -> int:

@@ -26,8 +26,8 @@ AXES = {"first_x": "*i32", "weight_x": "*fp32", "first_y": "*i32", "begin_y": "*
 SIZES = dict.fromkeys(("h", "w", "out_h", "out_w", "groups", "rows", "segments"), "i32")
 
 
-def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, Any]]]:
-    """Name, kernel, signature and constants of everything that is launched."""
+def configurations(arch: int) -> list[tuple[str, Any, dict[str, str], dict[str, Any]]]:
+    """Name, kernel, signature and constants of everything that is launched on a GPU of this generation."""
     found: list[tuple[str, Any, dict[str, str], dict[str, Any]]] = []
     walk = {"GROUP": rle.GROUP, "BX": rle.COLUMNS, "num_warps": 1}
     for kind in ("fp16", "bf16", "fp32", "u8"):
@@ -45,7 +45,8 @@ def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, Any]]]:
     found.append(("rle._place", rle._place, place, {"BLOCK": rle.BLOCK, "num_warps": 8}))
     runs = {"starts": "*i32", "offsets": "*i64", "out": "*u8", "out_h": "i32", "out_w": "i32", "steps": "i32"}
     found.append(("rle._fill", rle._fill, runs, {"BY": 16, "BX": 64}))
-    for side, aligned in ((16, 0), (16, 1), (32, 1), (64, 1), (128, 1)):
+    wide = [(128, 1)] if iou.widest((arch // 10, 0)) == 128 else []
+    for side, aligned in [(16, 0), (16, 1), (32, 1), (64, 1), *wide]:
         for own in (0, 1):
             constants = {"TILE": side, "PIXELS": iou.PIXELS, "ALIGNED": aligned, "OWN": own}
             options = {"num_warps": iou.warps(side), "num_stages": iou.stages(side)}
@@ -53,7 +54,8 @@ def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, Any]]]:
             found.append((f"iou._pairs {side} {aligned} {own}", iou._pairs, tiles, {**constants, **options}))
     levels = dict.fromkeys(("mean_r", "mean_g", "mean_b", "over_r", "over_g", "over_b", "pad"), "fp32")
     for kind in ("fp16", "bf16", "fp32"):
-        for frames, taps in (("rgb", 2), ("rgb", 4), ("rgb", 8), ("rgb", 0), ("nv12", 4), ("mixed", 4)):
+        every = (("rgb", 2), ("rgb", 8), ("rgb", 0), ("nv12", 4)) if kind == "fp16" else ()
+        for frames, taps in (("rgb", 4), ("mixed", 4), *every):
             to = {"table": "*i64", "colours": "*fp32", "out": f"*{kind}", "side": "i32", "rows": "i32", "taps": "i32"}
             constants = {"KIND": frames, "TAPS": taps, "BX": preprocess.COLUMNS, "num_warps": preprocess.COLUMNS // 32}
             found.append((f"preprocess {kind} {frames} {taps}", preprocess._preprocess, {**to, **levels}, constants))
@@ -98,8 +100,8 @@ def assembled(ptx: str) -> str:
 
 
 def main() -> int:
-    for name, kernel, signature, constants in configurations():
-        for arch in ARCHITECTURES:
+    for arch in ARCHITECTURES:
+        for name, kernel, signature, constants in configurations(arch):
             print(
                 json.dumps({"kernel": name, "sm": arch, **compile_one(kernel, signature, constants, arch)}), flush=True
             )

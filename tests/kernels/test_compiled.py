@@ -25,4 +25,4 @@ def test_compiles_without_spills() -> None:
     for b in built:
         assert b["spilled"] == 0, b
         assert b["registers"] * b["threads"] <= 65_536, b  # a block must fit on one multiprocessor
-        assert b["shared"] <= 48 * 1024, b
+        assert b["shared"] <= 99 * 1024, b  # what a block may have on every GPU since sm_86
