@@ -11,11 +11,13 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from engines.sam2.onednn import product
+
 Attend = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
 ]
 
-BLOCK = 512
+BLOCK = 256
 """Queries a pass of `blocked`: their scores against a full memory fit the cache of a core."""
 
 
@@ -48,7 +50,7 @@ def blocked(
     alive: torch.Tensor,
     shown: torch.Tensor,
 ) -> torch.Tensor:
-    """For CPUs: by blocks of queries of one object, so that scores stay in the cache and memory is 15 MB however many
+    """For CPUs: by blocks of queries of one object, so that scores stay in the cache and memory is 8 MB however many
     objects there are. A CPU gains nothing from a batch: the loop over blocks is all the work there is."""
     n, m, cells, _ = keys.shape
     k = torch.cat([keys.flatten(1, 2), point_keys], 1)
@@ -58,13 +60,12 @@ def blocked(
     query = query * (query.shape[-1] ** -0.5)
     out = query.new_empty(n, cells, v.shape[-1])
     for i in range(n):
-        across = k[i].t()
+        values = v[i].t().contiguous()
         for start in range(0, cells, BLOCK):
-            scores = query[i, start : start + BLOCK] @ across
+            scores = product(query[i, start : start + BLOCK], k[i])
             if bias is not None:
                 scores += bias[i]
-            scores.sub_(scores.amax(-1, keepdim=True)).exp_()
-            out[i, start : start + BLOCK] = (scores @ v[i]).div_(scores.sum(-1, keepdim=True))
+            out[i, start : start + BLOCK] = product(scores.softmax(-1), values)
     return out
 
 

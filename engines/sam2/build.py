@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from engines.errors import UserError
+from engines.sam2 import onednn
 from engines.sam2.attend import way
 from engines.sam2.attention import MemoryAttention
 from engines.sam2.decoder import MaskDecoder
@@ -73,18 +74,23 @@ def build(
 ) -> Sam2:
     """SAM 2.1 `name` (see variants.VARIANTS) for square inputs of image_size pixels.
 
-    weights: one of Meta's checkpoints; without, weights are drawn from `seed`. attention: see attend.WAYS.
+    attention: one of attend.WAYS; "auto" is the quickest for the device, and on a CPU packs linear layers for oneDNN.
+    weights: one of Meta's checkpoints; without, weights are drawn from `seed`.
     Raises UserError where the sam2 package is missing or the weights do not fit, ValueError for another size or name.
     """
     base = network(name, image_size=image_size, weights=weights, seed=seed)
     with torch.no_grad():
-        parts = (
+        parts: tuple[Any, ...] = (
             ImageEncoder(base),
             MaskDecoder(base),
             MemoryEncoder(base),
             MemoryAttention(base, way(attention, device, dtype)),
         )
-        encoder, decoder, memory, attend = (cast(part, device, dtype) for part in parts)
+        parts = tuple(cast(part, device, dtype) for part in parts)
+        if device == "cpu" and dtype == torch.float32 and attention == "auto" and onednn.available():
+            # Not the decoder: it is quick as it is, and what oneDNN rounds more coarsely would show in its masks.
+            parts = tuple(part if isinstance(part, MaskDecoder) else onednn.pack(part) for part in parts)
+    encoder, decoder, memory, attend = parts
     return Sam2(
         encoder, decoder, memory, attend, base.no_mem_embed.detach().to(device, dtype), image_size,
         base.num_maskmem, base.max_obj_ptrs_in_encoder, device, dtype,

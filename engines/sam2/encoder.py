@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from engines.sam2.hiera import Block
 from engines.sam2.layers import chain, pointwise
 
 
@@ -50,7 +51,8 @@ class ImageEncoder(nn.Module):
         trunk, neck = encoder.trunk, encoder.neck
         if encoder.scalp != 1 or list(neck.fpn_top_down_levels) != [2, 3] or neck.fpn_interp_model != "nearest":
             raise ValueError("the encoder's pyramid is not SAM 2.1's: scalp 1, levels 2 and 3 top-down, nearest")
-        self.patch_embed, self.blocks, self.stage_ends = trunk.patch_embed, trunk.blocks, tuple(trunk.stage_ends)
+        self.patch_embed, self.stage_ends = trunk.patch_embed, tuple(trunk.stage_ends)
+        self.blocks = nn.ModuleList(Block(block) for block in trunk.blocks)
         side = base.image_size // 4
         self.register_buffer("position", trunk._get_pos_embed((side, side)).contiguous())
         coarse, top, mid, high = (pointwise(level.conv) for level in neck.convs)

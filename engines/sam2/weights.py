@@ -13,7 +13,7 @@ from engines.store import sha256
 
 GAIN = 1.0
 """Of a drawn layer: enough that what goes in is to be seen in what comes out, not so much that rounding is."""
-FOCUS = 1.6
+FOCUS = 1.3
 """The same of attention to memory, or it would look at all of it alike and tell no past from another."""
 SEEN = 1.0
 LEARNT = ("embed.weight", "token", "tpos_enc", "pos_embed", "no_mem", "no_obj", "embeddings")

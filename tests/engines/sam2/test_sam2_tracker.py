@@ -15,8 +15,8 @@ from engines.sam2.tracker import Tracker
 
 EQUAL = 1e-3
 """Greatest difference of a logit from the predictor's, of deviation 3. Memories are kept in bfloat16 and some are cut
-at a threshold, by the predictor too: its own logits move by 6e-4 where its frames are changed by 1e-7."""
-SAME = 2e-4
+at a threshold, by the predictor too: its own logits move by 3e-4 where its frames are changed by 1e-7."""
+SAME = 5e-4
 """Greatest difference of a logit between two batches of ours: sums are taken in another order."""
 
 
@@ -43,7 +43,7 @@ def test_thirty_frames_equal_the_predictors(count: int, mini: Sam2, peer: Any, f
     assert error <= EQUAL
     assert float(theirs.std()) > 1
     if count > 1:  # what one prompt makes of the last frame is not what another makes of it
-        assert float((theirs[-1, 0] - theirs[-1, 1]).abs().max()) > 5 * EQUAL
+        assert float((theirs[-1, 0] - theirs[-1, 1]).abs().max()) > max(2 * EQUAL, 5 * error)
 
 
 def test_an_object_added_later_equals_the_predictors(mini: Sam2, peer: Any, frames: torch.Tensor) -> None:
