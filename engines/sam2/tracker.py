@@ -12,6 +12,7 @@ from engines.sam2.build import Sam2
 from engines.sam2.encoder import Features
 from engines.sam2.history import History, Recall
 from engines.sam2.prompt import Prompt, answer
+from engines.sam2.snapshot import exact, last_mask, light, restore
 from engines.sam2.step import track
 
 Wanted = tuple[int, int, Recall]
@@ -60,9 +61,7 @@ class Tracker:
 
     def add(self, features: Features, frame_index: int, prompt: Prompt) -> tuple[int, torch.Tensor]:
         """A new object, prompted on frame `frame_index` of the batch: its slot, its logits [s/4, s/4] float32."""
-        if not self._free:
-            raise ValueError(f"all {self.bank.slots} slots are taken: remove an object, or make a tracker of more")
-        slot = self._free.pop()
+        slot = self._take()
         self.objects[slot] = History(self.prompts, self.model.memories - 1, self.model.pointers - 1)
         try:
             return slot, self.prompt(slot, features, frame_index, prompt)
@@ -114,6 +113,35 @@ class Tracker:
         self._object(slot)
         del self.objects[slot]
         self._free.append(slot)
+
+    def snapshot(self, slot: int) -> bytes:
+        """All that an object's later masks come of: `restore` goes on with the very same ones."""
+        return exact(self.bank, slot, self._object(slot))
+
+    @torch.no_grad()
+    def restore(self, data: bytes) -> int:
+        """The slot of an object that a tracker of the same model and settings gave a snapshot of."""
+        slot = self._take()
+        try:
+            self.objects[slot] = restore(self.bank, slot, data)
+        except BaseException:
+            self._free.append(slot)
+            raise
+        return slot
+
+    def light_snapshot(self, slot: int) -> bytes:
+        """An object's last mask, for `resume`: a few hundred bytes, from which it is followed anew."""
+        self._object(slot)
+        return light(self.bank.last[slot])
+
+    def resume(self, features: Features, frame_index: int, data: bytes) -> tuple[int, torch.Tensor]:
+        """As `add`, prompted by the mask of a light snapshot, on the frame that it was taken on or the next."""
+        return self.add(features, frame_index, Prompt(mask=last_mask(data)))
+
+    def _take(self) -> int:
+        if not self._free:
+            raise ValueError(f"all {self.bank.slots} slots are taken: remove an object, or make a tracker of more")
+        return self._free.pop()
 
     def _object(self, slot: int) -> History:
         if slot not in self.objects:
