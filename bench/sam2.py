@@ -28,7 +28,7 @@ from engines.sam2.tracker import Tracker
 
 LEAST = 16
 """Frames of a video: in a shorter one the peer counts its pointers' distance in parts of the video's length."""
-WAYS_HELP = "eager, graphs, compiled, compiled-graphs; each with :ATTENTION if wished (masked, framed, …)"
+WAYS_HELP = "eager, graphs, compiled, compiled-graphs; each with :ATTENTION if wished (masked, framed, narrow)"
 
 
 def run(asked: argparse.Namespace) -> Iterator[tuple[Result, Result]]:
@@ -99,7 +99,7 @@ def _numbers(text: str) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cuda = torch.cuda.is_available()
-    ways = "eager,graphs,compiled-graphs" if cuda else "eager"
+    ways = "eager,graphs:masked,graphs:framed,graphs:narrow,compiled-graphs:framed" if cuda else "eager"
     parser.add_argument("--device", default="cuda" if cuda else "cpu")
     parser.add_argument("--variant", default="tiny")
     parser.add_argument("--size", type=int, default=1024 if cuda else 512)

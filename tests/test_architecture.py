@@ -87,14 +87,16 @@ HOMES = {
         "kernels/rle.py",
         "kernels/iou.py",
         "kernels/preprocess.py",
+        "kernels/gpu/attend.py",
         "kernels/gpu/rle.py",
         "kernels/gpu/iou.py",
         "kernels/gpu/preprocess.py",
+        "kernels/reference/attend.py",
         "kernels/reference/rle.py",
         "kernels/reference/iou.py",
         "kernels/reference/preprocess.py",
     },
-    "triton": {"kernels/gpu/rle.py", "kernels/gpu/iou.py", "kernels/gpu/preprocess.py"},
+    "triton": {"kernels/gpu/attend.py", "kernels/gpu/rle.py", "kernels/gpu/iou.py", "kernels/gpu/preprocess.py"},
 }
 
 

@@ -88,23 +88,49 @@ def framed(
     heads = query[:, None].expand(n, m, cells, width)
     values = functional.pad(memory, (0, width - memory.shape[-1]))
     aten = torch.ops.aten
-    flash = (
-        aten._scaled_dot_product_flash_attention if query.is_cuda else aten._scaled_dot_product_flash_attention_for_cpu
-    )
-    parts, log_sums = flash(heads, keys, values)[:2]
-    log_sums = torch.where(alive[:, :, None], log_sums[..., :cells].float(), -torch.inf)
-    scores = (query @ point_keys.transpose(1, 2)).float() * width**-0.5
+    on_cpu, on_gpu = aten._scaled_dot_product_flash_attention_for_cpu, aten._scaled_dot_product_flash_attention
+    seen, sums = (on_gpu if query.is_cuda else on_cpu)(heads, keys, values)[:2]
+    sums = torch.where(alive[:, :, None], sums[..., :cells].float(), -torch.inf)
+    return _together(seen[..., : memory.shape[-1]].float(), sums, query, point_keys, points, shown)
+
+
+def narrow(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    point_keys: torch.Tensor,
+    memory: torch.Tensor,
+    points: torch.Tensor,
+    alive: torch.Tensor,
+    shown: torch.Tensor,
+) -> torch.Tensor:
+    """For CUDA: by a Triton kernel that takes values of 64 channels as they are, and skips memories not there."""
+    if query.is_cuda:
+        from kernels.gpu.attend import attend
+    else:
+        from kernels.reference.attend import attend
+    return _together(*attend(query, keys, memory, alive), query, point_keys, points, shown)
+
+
+def _together(
+    seen: torch.Tensor,
+    sums: torch.Tensor,
+    query: torch.Tensor,
+    point_keys: torch.Tensor,
+    points: torch.Tensor,
+    shown: torch.Tensor,
+) -> torch.Tensor:
+    """Parts [N, M, cells, 64] float32 of memory, with the logarithms [N, M, cells] of their sums, and the points."""
+    scores = (query @ point_keys.transpose(1, 2)).float() * query.shape[-1] ** -0.5
     scores = torch.where(shown[:, None], scores, -torch.inf)
-    top = torch.maximum(log_sums.amax(1), scores.amax(2))
-    memory_weight = (log_sums - top[:, None]).exp()
+    top = torch.maximum(sums.amax(1), scores.amax(2))
+    memory_weight = (sums - top[:, None]).exp()
     point_weight = (scores - top[:, :, None]).exp()
     total = memory_weight.sum(1) + point_weight.sum(2)
-    seen = (parts[..., : memory.shape[-1]].float() * memory_weight[..., None]).sum(1)
-    seen = seen + point_weight @ points.float()
-    return (seen / total[..., None]).to(query.dtype)
+    both = (seen * memory_weight[..., None]).sum(1) + point_weight @ points.float()
+    return (both / total[..., None]).to(query.dtype)
 
 
-WAYS: dict[str, Attend] = {"masked": masked, "blocked": blocked, "framed": framed}
+WAYS: dict[str, Attend] = {"masked": masked, "blocked": blocked, "framed": framed, "narrow": narrow}
 
 
 def way(name: str, device: str, dtype: torch.dtype) -> Attend:

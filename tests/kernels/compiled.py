@@ -14,11 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from kernels.gpu import iou, preprocess, rle
+from kernels.gpu import attend, iou, preprocess, rle
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 
@@ -26,9 +27,9 @@ AXES = {"first_x": "*i32", "weight_x": "*fp32", "first_y": "*i32", "begin_y": "*
 SIZES = dict.fromkeys(("h", "w", "out_h", "out_w", "longest"), "i32")
 
 
-def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, int]]]:
+def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, Any]]]:
     """Name, kernel, signature and constants of everything that is launched."""
-    found: list[tuple[str, Any, dict[str, str], dict[str, int]]] = []
+    found: list[tuple[str, Any, dict[str, str], dict[str, Any]]] = []
     shapes = [(kind, 256) for kind in ("fp16", "bf16", "fp32", "u8")]  # SAM's logits have 256 rows
     for kind, low in [*shapes, ("fp32", 64), ("fp32", 1024), ("u8", 1080), ("u8", 2160)]:
         columns, intervals, warps = rle.tile(low)
@@ -54,16 +55,28 @@ def configurations() -> list[tuple[str, Any, dict[str, str], dict[str, int]]]:
     for kind in ("fp16", "bf16", "fp32"):
         to = {"table": "*i64", "colours": "*fp32", "out": f"*{kind}", "side": "i32", "taps_y": "i32", "taps_x": "i32"}
         found.append((f"preprocess {kind}", preprocess._preprocess, {**to, **levels}, tile))
+    for kind, dtype in (("fp16", torch.float16), ("bf16", torch.bfloat16)):
+        parts = dict.fromkeys(("query", "keys", "values"), f"*{kind}")
+        rest = {"alive": "*u8", "seen": "*fp32", "sums": "*fp32", "memories": "i32", "cells": "i32", "scale": "fp32"}
+        for shared in (0, attend.SHARED_BYTES):
+            queries, columns, warps, stages = attend.tile(dtype, shared)
+            constants = {"D": 256, "V": 64, "BQ": queries, "BK": columns, "PRECISION": "ieee"}
+            constants |= {"num_warps": warps, "num_stages": stages, "aligned": 1}
+            found.append((f"attend {kind} {queries}", attend._attend, {**parts, **rest}, constants))
     return found
 
 
-def compile_one(kernel: Any, signature: dict[str, str], constants: dict[str, int], arch: int) -> dict[str, int]:
+def compile_one(kernel: Any, signature: dict[str, str], constants: dict[str, Any], arch: int) -> dict[str, int]:
     """Registers, spilled bytes and shared memory of one kernel."""
-    options = {"num_warps": constants["num_warps"]} if "num_warps" in constants else {}
-    constants = {name: value for name, value in constants.items() if name != "num_warps"}
+    options = {name: value for name, value in constants.items() if name in ("num_warps", "num_stages")}
+    # As PyTorch's tensors are: only then are loads asynchronous, and stages take their shared memory.
+    aligned = [name for name, kind in signature.items() if kind[0] == "*" and "aligned" in constants]
+    attributes = {(kernel.arg_names.index(name),): [["tt.divisibility", 16]] for name in aligned}
+    constants = {name: value for name, value in constants.items() if name not in (*options, "aligned")}
     kinds = {**signature, **dict.fromkeys(constants, "constexpr")}
     values = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
-    built = triton.compile(ASTSource(kernel, kinds, values), target=GPUTarget("cuda", arch, 32), options=options)
+    source = ASTSource(kernel, kinds, values, attributes)
+    built = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     assert built.asm["cubin"][:4] == b"\x7fELF"
     said = assembled(built.asm["ptx"])
     registers = re.search(r"Used (\d+) registers", said)
