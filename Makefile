@@ -6,7 +6,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 # TrackEval asks for opencv-python, which would overwrite opencv-python-headless: what it really needs is in `dev`.
-NO_DEPS := trackeval==1.3.0
+NO_DEPS := trackeval==1.3.0 setuptools
+# sam2 asks for torchvision, of which the tracker uses nothing, and builds by the setuptools and torch that are there.
+SAM2 := sam2==1.1.0
 
 # Weights and clips that lie beside the checkout are used where nobody named others.
 SHARED := $(abspath ../shared)
@@ -77,6 +79,7 @@ $(VENV)/.dev: $(VENV)/.light
 	@echo "installing what the tests need into $(VENV) (about a minute)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(NO_DEPS)
+	@SAM2_BUILD_CUDA=0 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(SAM2)
 	@touch $@
 
 # Tried once: a source out of reach is a note and `lite` does without. `make models` tries again.

@@ -14,11 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from kernels.gpu import iou, preprocess, rle
+from kernels.gpu import attend, iou, preprocess, rle
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 
@@ -59,16 +60,28 @@ def configurations(arch: int) -> list[tuple[str, Any, dict[str, str], dict[str, 
             to = {"table": "*i64", "colours": "*fp32", "out": f"*{kind}", "side": "i32", "rows": "i32", "taps": "i32"}
             constants = {"KIND": frames, "TAPS": taps, "BX": preprocess.COLUMNS, "num_warps": preprocess.COLUMNS // 32}
             found.append((f"preprocess {kind} {frames} {taps}", preprocess._preprocess, {**to, **levels}, constants))
+    for kind, dtype in (("fp16", torch.float16), ("bf16", torch.bfloat16)):
+        parts = dict.fromkeys(("query", "keys", "values"), f"*{kind}")
+        rest = {"alive": "*u8", "seen": "*fp32", "sums": "*fp32", "memories": "i32", "cells": "i32", "scale": "fp32"}
+        for shared in (0, attend.SHARED_BYTES):
+            queries, columns, warps, stages = attend.tile(dtype, shared)
+            constants = {"D": 256, "V": 64, "BQ": queries, "BK": columns, "PRECISION": "ieee"}
+            constants |= {"num_warps": warps, "num_stages": stages, "aligned": 1}
+            found.append((f"attend {kind} {queries}", attend._attend, {**parts, **rest}, constants))
     return found
 
 
 def compile_one(kernel: Any, signature: dict[str, str], constants: dict[str, Any], arch: int) -> dict[str, int]:
     """Registers, spilled bytes and shared memory of one kernel."""
-    options = {name: constants[name] for name in ("num_warps", "num_stages") if name in constants}
-    constants = {name: value for name, value in constants.items() if name not in options}
+    options = {name: value for name, value in constants.items() if name in ("num_warps", "num_stages")}
+    # As PyTorch's tensors are: only then are loads asynchronous, and stages take their shared memory.
+    aligned = [name for name, kind in signature.items() if kind[0] == "*" and "aligned" in constants]
+    attributes = {(kernel.arg_names.index(name),): [["tt.divisibility", 16]] for name in aligned}
+    constants = {name: value for name, value in constants.items() if name not in (*options, "aligned")}
     kinds = {**signature, **dict.fromkeys(constants, "constexpr")}
     values = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
-    built = triton.compile(ASTSource(kernel, kinds, values), target=GPUTarget("cuda", arch, 32), options=options)
+    source = ASTSource(kernel, kinds, values, attributes)
+    built = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     assert built.asm["cubin"][:4] == b"\x7fELF"
     said = assembled(built.asm["ptx"])
     registers = re.search(r"Used (\d+) registers", said)
