@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engines.sam2.onednn import product
 
@@ -35,9 +36,10 @@ def masked(
     k = torch.cat([keys.flatten(1, 2), point_keys], 1)
     v = torch.cat([memory.flatten(1, 2), points], 1)
     mask = torch.cat([alive[:, :, None].expand(n, m, cells).flatten(1, 2), shown], 1)
-    seen = functional.scaled_dot_product_attention(
-        query[:, None], k[:, None], v[:, None], attn_mask=mask[:, None, None]
-    )
+    with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):  # cuDNN's fails for narrow values (9.1x)
+        seen = functional.scaled_dot_product_attention(
+            query[:, None], k[:, None], v[:, None], attn_mask=mask[:, None, None]
+        )
     return seen[:, 0]
 
 
@@ -137,7 +139,7 @@ def way(name: str, device: str, dtype: torch.dtype) -> Attend:
     """The way of this name; "auto" is the quickest for the device. Raises ValueError with the names there are."""
     if name == "auto":
         half = dtype in (torch.float16, torch.bfloat16)
-        return blocked if device == "cpu" else framed if half else masked
+        return blocked if device == "cpu" else narrow if half else masked
     if name not in WAYS:
         raise ValueError(f"no attention {name!r}; there are auto, {', '.join(WAYS)}")
     return WAYS[name]

@@ -62,6 +62,7 @@ def tile(dtype: torch.dtype, shared_bytes: int) -> tuple[int, int, int, int]:
     return (128, 64, 8, 3) if shared_bytes >= SHARED_BYTES else (64, 32, 4, 3)
 
 
+@torch.compiler.disable  # it is a graph of its own kind: what lies before and after it is compiled
 def attend(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, alive: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:

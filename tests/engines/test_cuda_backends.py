@@ -149,7 +149,7 @@ def test_memory_does_not_grow(eager: TorchEngine) -> None:
         for given in x:
             engine.run(given)
     wait("cuda")
-    assert torch.cuda.memory_allocated() == before
+    assert torch.cuda.memory_allocated() <= before
 
 
 def test_graphs_are_quicker(eager: TorchEngine, capsys: pytest.CaptureFixture[str]) -> None:
