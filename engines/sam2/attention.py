@@ -68,8 +68,28 @@ class MemoryAttention(nn.Module):
         pointers: [N, P, 256]. distance: [N, P] int64 frames ago, -1 where there is no pointer.
         Every object has a memory and a pointer: sums over none are not defined.
         """
+        return self.objects(*self.frames(top), frame, memory, age, pointers, distance)
+
+    def frames(self, top: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is the same for all objects of a frame: tokens after the first self-attention and their queries to
+        memory, [B, (s/16)^2, 256] each."""
+        first = self.layers[0]
+        x = first.itself(top + self.place.to(top.dtype), self.cosine, self.sine)
+        return x, rotate(first.query(first.norm2(x)), self.cosine, self.sine)
+
+    def objects(
+        self,
+        x: torch.Tensor,
+        query: torch.Tensor,
+        frame: torch.Tensor,
+        memory: torch.Tensor,
+        age: torch.Tensor,
+        pointers: torch.Tensor,
+        distance: torch.Tensor,
+    ) -> torch.Tensor:
+        """The rest of `forward`, from what `frames` gives."""
         n, m, cells, width = memory.shape
-        kind, alive, shown = top.dtype, age >= 0, distance >= 0
+        kind, alive, shown = x.dtype, age >= 0, distance >= 0
         memory = memory.to(kind)
         keyed = memory + self.spot.to(kind).index_select(0, age.clamp(min=0).reshape(-1)).view(n, m, cells, width)
         angle = distance.clamp(min=0).float()[..., None] / self.span / self.pointer_period
@@ -79,13 +99,11 @@ class MemoryAttention(nn.Module):
         keyed_points = (points + time[:, :, None]).flatten(1, 2)
         points, shown = points.flatten(1, 2), shown[:, :, None].expand(*shown.shape, pieces).flatten(1, 2)
 
-        x = self.layers[0].itself(top + self.place.to(kind), self.cosine, self.sine)
+        x, query = (per_object(t, frame).expand(n, -1, -1) for t in (x, query))
         for i, layer in enumerate(self.layers):
             if i:
                 x = layer.itself(x, self.cosine, self.sine)
-            query = rotate(layer.query(layer.norm2(x)), self.cosine, self.sine)
-            if not i:
-                x, query = (per_object(t, frame).expand(n, -1, -1) for t in (x, query))
+                query = rotate(layer.query(layer.norm2(x)), self.cosine, self.sine)
             keys = rotate(layer.key(keyed), self.cosine, self.sine)
             x = x + layer.value(self.attend(query, keys, layer.key(keyed_points), memory, points, alive, shown))
             x = x + layer.second(functional.relu(layer.first(layer.norm3(x))))

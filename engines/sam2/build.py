@@ -53,6 +53,11 @@ class Sam2:
     def grid(self) -> int:
         return self.side // STRIDE
 
+    @property
+    def together(self) -> int:
+        """Objects in work at once, 0 for all: a CPU gains nothing from a batch, and its cache is too small for one."""
+        return 1 if self.device == "cpu" and not self.fixed else 0
+
     def compile(self, **options: Any) -> Sam2:
         """The same with torch.compile on each part, and so of fixed shapes; options are its own (dynamic, mode, …)."""
         self.fixed = True

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from sam2_videos import SIDE, followed, prompts
 
-from engines.sam2.build import Sam2
+from engines.sam2.bank import Plan
+from engines.sam2.build import Sam2, build
 from engines.sam2.encoder import Features
+from engines.sam2.graphs import GraphTracker, padded
 from engines.sam2.prompt import Prompt
-from engines.sam2.tracker import Tracker
+from engines.sam2.step import track
+from engines.sam2.tracker import Outputs, Tracker, Wanted
 
 EQUAL = 1e-3
 """Greatest difference of a logit from the predictor's, of deviation 3. Memories are kept in bfloat16 and some are cut
@@ -81,6 +85,35 @@ def test_two_feeds_in_one_batch_equal_each_alone(mini: Sam2, frames: torch.Tenso
         out = tracker.step(tracker.encode(torch.stack([feed[t] for feed in feeds])), slots)
         for i, row in enumerate(out.logits):
             assert float((row - alone[i // 2][t, i % 2]).abs().max()) <= SAME
+
+
+class Padded(Tracker):
+    """Steps as GraphTracker does: all in one batch, padded, with room for all memories."""
+
+    def _run(self, features: Features, wanted: list[Wanted]) -> Outputs:
+        table, memories, points = self.bank.table(wanted, len(wanted) + 3, full=True)
+        outputs = track(replace(self.model, fixed=True), self.bank, features, Plan(table, memories, points))
+        logits, score, iou = (t[: len(wanted)] for t in outputs)
+        return logits, score, iou
+
+
+def test_one_padded_batch_equals_object_by_object(mini: Sam2, frames: torch.Tensor) -> None:
+    """Objects of different ages and frames; one of them rests on every other frame."""
+    given = prompts(3)
+    trackers = [kind(mini, slots=3) for kind in (Tracker, Padded)]
+    found: list[list[torch.Tensor]] = [[], []]
+    for tracker, rows in zip(trackers, found, strict=True):
+        features = tracker.encode(frames[:2])
+        slots = {tracker.add(features, i, prompt)[0]: i for i, prompt in enumerate(given[:2])}
+        for t in range(2, 12):
+            features = tracker.encode(frames[t : t + 2])
+            if t == 5:
+                slots[tracker.add(features, 1, given[2])[0]] = 0
+                continue
+            stepped = {slot: i for slot, i in slots.items() if slot or t % 2}
+            rows.append(tracker.step(features, stepped).logits)
+    for one, other in zip(*found, strict=True):
+        assert float((one - other).abs().max()) <= SAME
 
 
 def test_a_removed_objects_slot_leaves_nothing_to_the_next(mini: Sam2, frames: torch.Tensor) -> None:
@@ -155,3 +188,24 @@ def test_wrong_slots_and_frames_are_told(mini: Sam2, frames: torch.Tensor) -> No
 def _tensor_bytes(tracker: Tracker) -> int:
     held = [*vars(tracker.bank).values(), *vars(tracker).values()]
     return sum(t.numel() * t.element_size() for t in held if isinstance(t, torch.Tensor))
+
+
+def test_graphs_are_for_cuda(mini: Sam2) -> None:
+    with pytest.raises(ValueError, match="CUDA graphs are for CUDA devices"):
+        GraphTracker(mini)
+    assert [padded(n) for n in (1, 5, 17, 128)] == [1, 6, 24, 128]
+    with pytest.raises(ValueError, match="at most 128"):
+        padded(129)
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("attention", ["masked", "framed", "narrow"])
+def test_graphs_equal_launches(attention: str, frames: torch.Tensor) -> None:
+    model = build("mini", image_size=SIDE, device="cuda", dtype=torch.bfloat16, attention=attention)
+    found = []
+    for kind in (Tracker, GraphTracker):
+        tracker = kind(model, slots=4)
+        features = tracker.encode(frames[:1])
+        slots = dict.fromkeys((tracker.add(features, 0, prompt)[0] for prompt in prompts(3)), 0)
+        found.append(torch.stack([tracker.step(tracker.encode(f[None]), slots).logits for f in frames[1:12]]))
+    assert float((found[0] - found[1]).abs().mean()) < 0.05
