@@ -15,15 +15,20 @@ from engines.spec import EngineSpec
 OPSET = 18
 
 
+def check_installed() -> None:
+    """Raises UserError, one line, where what torch.onnx exports with is missing (it tells that itself in twenty)."""
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise UserError("onnxscript is not installed: pip install 'strefer-stream[engines]'") from None
+
+
 def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None:
     """Writes `module` (inputs by position, as the spec lists them) with the spec's names and dynamic axes.
 
     An axis whose least size is 1 is traced at 2 or more: the exporter would take a 1 for a constant. Raises UserError
     in one line where it does not export, or what exports is missing."""
-    try:
-        import onnxscript  # noqa: F401
-    except ImportError:
-        raise UserError("onnxscript is not installed: pip install 'strefer-stream[engines]'") from None
+    check_installed()
     sizes = {axis.name: min(axis.most, max(2, axis.usual)) for axis in spec.axes}
     ranges = {
         axis.name: torch.export.Dim(axis.name, min=axis.least, max=axis.most) for axis in spec.axes if axis.most > 1

@@ -7,6 +7,7 @@ All take query [N, cells, 256]; keys [N, M, cells, 256] and memory [N, M, cells,
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch.nn import functional
@@ -36,7 +37,9 @@ def masked(
     k = torch.cat([keys.flatten(1, 2), point_keys], 1)
     v = torch.cat([memory.flatten(1, 2), points], 1)
     mask = torch.cat([alive[:, :, None].expand(n, m, cells).flatten(1, 2), shown], 1)
-    with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):  # cuDNN's fails for narrow values (9.1x)
+    # On CUDA cuDNN's kernel is kept out: it fails for values narrower than keys (PyTorch 2.11).
+    kinds = sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]) if query.is_cuda else nullcontext()
+    with kinds:
         seen = functional.scaled_dot_product_attention(
             query[:, None], k[:, None], v[:, None], attn_mask=mask[:, None, None]
         )
@@ -110,7 +113,8 @@ def narrow(
         from kernels.gpu.attend import attend
     else:
         from kernels.reference.attend import attend
-    return _together(*attend(query, keys, memory, alive), query, point_keys, points, shown)
+    seen, sums = attend(query, keys, memory, alive)
+    return _together(seen, sums, query, point_keys, points, shown)
 
 
 def _together(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from engines.errors import UserError
+from engines.export import check_installed
 from engines.sam2.build import Sam2
 
 OPSET = 18
@@ -118,10 +118,7 @@ def export(model: Sam2, part: str, path: Path) -> Signature:
         raise ValueError("a model is exported that was built with attention='masked'")
     told = signature(model, part)
     shapes = {name: dict.fromkeys(told.dynamic.get(name, {}), torch.export.Dim.DYNAMIC) or None for name in told.inputs}
-    try:
-        import onnxscript  # noqa: F401 - torch.onnx imports it and tells a missing one in twenty lines
-    except ImportError:
-        raise UserError("onnxscript is not installed: pip install 'onnxscript>=0.5' 'onnx>=1.20'") from None
+    check_installed()
     with torch.no_grad():
         torch.onnx.export(
             told.module, tuple(told.inputs.values()), path, input_names=list(told.inputs),
