@@ -35,6 +35,7 @@ from stream.mended import Hindsight
 from stream.pipeline import Pipeline
 from stream.queries import QueryRequest, encode_request
 from stream.runtime import settle
+from stream.sam import Segments
 from stream.story import Story, read
 from stream.worker import Done, Worker
 
@@ -116,6 +117,8 @@ def annotate(
     *,
     feed: str,
     networks: Callable[[], lite.Lite],
+    segmenter: Callable[[], Segments | None] = lambda: None,
+    profile: str = "lite",
     queries: Sequence[str] = (),
     max_chunk_s: float = 10.0,
     live_chunk_s: float = 2.0,
@@ -134,7 +137,7 @@ def annotate(
     models = models or Models()
     asked = tuple(f"{used.role} {used.name}" for used in models.used())
     chunks_s = (max_chunk_s, live_chunk_s)
-    ask = Ask([s.identity for s in sources], list(queries), "lite", version("strefer-stream"), chunks_s, asked)
+    ask = Ask([s.identity for s in sources], list(queries), profile, version("strefer-stream"), chunks_s, asked)
     with _claimed(out, home):
         done = _former(out, home, ask, fresh=fresh)
         if done is not None:
@@ -144,7 +147,7 @@ def annotate(
         log = SqliteLog(home)
         try:
             _post_queries(log, feed, queries, understood=models.llm is None)
-            pipeline = Pipeline(loaded, models=models)
+            pipeline = Pipeline(loaded, models=models, segmenter=segmenter())
             produced = _run(log, sources, feed, pipeline, max_chunk_s, live_chunk_s, tell, stop or threading.Event())
             summary = _write(log, feed, out, loaded, produced, tell)
         finally:

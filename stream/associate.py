@@ -17,6 +17,7 @@ from stream.outline import Outline, Outliner
 from stream.overlap import box_share, shadow
 from stream.patch import F32, iou, shared_area
 from stream.redraw import Redraw
+from stream.sam import SamMasks
 from stream.view import FollowOptions, FollowState, View
 
 DRIFTED, DRIFTED_S = (0.6, 0.75), 1.0
@@ -26,7 +27,7 @@ DRIFTED, DRIFTED_S = (0.6, 0.75), 1.0
 class Associate:
     """`step` gives every detection of a frame its entity, or begins one."""
 
-    def __init__(self, outliner: Outliner, redraw: Redraw, options: FollowOptions) -> None:
+    def __init__(self, outliner: Outliner | SamMasks, redraw: Redraw, options: FollowOptions) -> None:
         self._outliner, self._redraw, self._o = outliner, redraw, options
 
     def _propose(self, state: FollowState, view: View, found: Detections) -> list[Outline | None]:

@@ -11,6 +11,7 @@ import click
 
 from engines.errors import UserError
 from stream.cli_models import model_options
+from stream.cli_profile import Profile, profile_options
 
 if TYPE_CHECKING:
     from producers.sources import Source
@@ -24,6 +25,7 @@ Examples:
   strefer annotate clip.mp4 --out d --query "the girl" --vlm http://127.0.0.1:8000/v1 --vlm-model qwen2.5-vl
   strefer annotate clip.mp4 --out d --instruct             (question-answer pairs too, in d/instruct)
   strefer annotate synthetic:two-people --out demo
+  strefer annotate clip.mp4 --out d --profile sam2          (masks by SAM 2.1; docs/sam2.md)
   strefer annotate clips/ --out all                         (a folder of videos: a folder of results each)
   strefer annotate rtsp://camera/stream --out door          (Ctrl-C ends it and writes the results)
 """
@@ -35,7 +37,6 @@ Examples:
 @click.option(
     "--query", "queries", multiple=True, metavar="TEXT", help="An expression to bind, like 'the dog'. Repeat it."
 )
-@click.option("--profile", type=click.Choice(["lite"]), default="lite", show_default=True, help="Which engines.")
 @click.option("--fresh", is_flag=True, help="Start over where the folder holds a run already.")
 @click.option("--max-chunk", "max_chunk_s", type=float, default=10.0, show_default=True, metavar="S",
               help="Longest GOP of a file that is kept as it is, seconds.")  # fmt: skip
@@ -45,9 +46,10 @@ Examples:
               help="Make question-answer pairs of it as well: DIR/instruct. Their text is the templates'; "
               "`strefer instruct --llm` rewrites.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress bar and no words, only errors.")
+@profile_options
 @model_options
 def annotate(
-    sources: tuple[str, ...], out: Path, queries: tuple[str, ...], profile: str, fresh: bool,
+    sources: tuple[str, ...], out: Path, queries: tuple[str, ...], profile: Profile, fresh: bool,
     max_chunk_s: float, live_chunk_s: float, ask_pairs: bool, quiet: bool, models: Models,
 ) -> None:  # fmt: skip
     """Annotate video into a folder a person can open.
@@ -77,7 +79,7 @@ def annotate(
             name = f"{name}-{names.count(name)}"  # two files of one name in different folders
         folder = out if len(opened) == 1 else out / name
         try:
-            result = _one(source, folder, queries, fresh, max_chunk_s, live_chunk_s, quiet, stop, models)
+            result = _one(source, folder, queries, profile, fresh, max_chunk_s, live_chunk_s, quiet, stop, models)
         except StoppedError as e:
             click.echo(f"{source.name}: {e}", err=True)
             raise SystemExit(130) from None
@@ -95,8 +97,8 @@ def annotate(
 
 
 def _one(
-    source: Source, out: Path, queries: tuple[str, ...], fresh: bool, max_chunk_s: float, live_chunk_s: float,
-    quiet: bool, stop: threading.Event, models: Models,
+    source: Source, out: Path, queries: tuple[str, ...], profile: Profile, fresh: bool, max_chunk_s: float,
+    live_chunk_s: float, quiet: bool, stop: threading.Event, models: Models,
 ) -> Result:  # fmt: skip
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -116,7 +118,7 @@ def _one(
 
         return run(
             [source], out, feed=feed_name(source.name), networks=lambda: lite.load(environment_store()),
-            queries=queries, models=models,
+            segmenter=profile.segmenter, profile=profile.told, queries=queries, models=models,
             max_chunk_s=max_chunk_s, live_chunk_s=live_chunk_s, fresh=fresh, tell=tell, stop=stop,
         )  # fmt: skip
 

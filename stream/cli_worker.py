@@ -10,6 +10,7 @@ import click
 from engines.errors import UserError
 from stream.cli_log import log_options
 from stream.cli_models import model_options
+from stream.cli_profile import Profile, profile_options
 from stream.log.place import Place, client_name
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Examples:
   strefer worker --log run
   strefer worker --log run --drain                 (stop when nothing is left to do)
   strefer worker --kafka broker1:9092,broker2:9092
+  strefer worker --log run --profile sam2          (masks by SAM 2.1; docs/sam2.md)
   strefer worker --log run --health 8080           (http://127.0.0.1:8080/readyz)
   strefer worker --log run --vlm http://127.0.0.1:8000/v1 --vlm-model qwen2.5-vl
 """
@@ -40,10 +42,12 @@ Examples:
               help="Address --health listens on, 0.0.0.0 for all.  [default: 127.0.0.1]")  # fmt: skip
 @click.option("--health-limit", "health_limit_s", type=click.FloatRange(min=1), default=60.0, show_default=True,
               metavar="S", help="Longest a message may take before /healthz says no, seconds.")  # fmt: skip
+@profile_options
 @model_options
 def worker(
     place: Place,
     models: Models,
+    profile: Profile,
     group: str,
     keep_gb: float,
     session_s: float,
@@ -79,11 +83,12 @@ def worker(
     if new:
         click.echo(f"{place} is new and holds no feed yet: waiting for one", err=True)
     settle()
-    networks = lite.load(environment_store())
+    networks, segmenter = lite.load(environment_store()), profile.segmenter()
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
     health.loaded()
-    one = Worker(log, Pipeline(networks, models=models), PyAVDecoder(), group=group, session_s=session_s)
+    pipeline = Pipeline(networks, models=models, segmenter=segmenter)
+    one = Worker(log, pipeline, PyAVDecoder(), group=group, session_s=session_s)
 
     def finished(done: Done | None) -> bool:
         health.turn(done)

@@ -165,6 +165,8 @@ class Entity(msgspec.Struct):
     asked_us: int = -1_000_000
     """When a second network was last asked."""
     traits: Traits = msgspec.field(default_factory=Traits)
+    slot: int = -1
+    """Its object in profile sam2's segmenter; a matter of this process."""
     within: int = 0
     """Whose box it was in when it got its name, as long as the two have not been apart: it may be the same one."""
 

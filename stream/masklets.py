@@ -1,8 +1,8 @@
 """Masklet generator: follows entities frame by frame, causally, with one identity per real thing.
 
-Between detections a mask is carried by optical flow and redrawn by its network as far as the frame's budget goes;
-detections correct, confirm and begin entities. `step` is the whole of it, in the order in which it happens; `associate`
-and `redraw` beside this hold its two larger parts.
+Between detections a mask is carried by optical flow and redrawn by its network as far as the frame's budget goes (in
+profile sam2 by SAM 2's memory: `sam`); detections correct, confirm and begin entities. `step` is the whole of it, in
+the order in which it happens; `associate` and `redraw` beside this hold its two larger parts.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from stream.overlap import claim, shadow
 from stream.patch import window_of
 from stream.redraw import Redraw
 from stream.reidentify import Reidentifier
+from stream.sam import SamMasks
 from stream.view import FollowOptions, FollowState, View, rounded
 
 PATIENCE = 3
@@ -41,13 +42,18 @@ class Masklets:
     """`step` takes a frame and moves every entity on; the entities' `patch` are this frame's masks."""
 
     def __init__(
-        self, outliner: Outliner, reid: ReidNet | None, reidentifier: Reidentifier, options: FollowOptions | None = None
+        self,
+        outliner: Outliner | SamMasks,
+        reid: ReidNet | None,
+        reidentifier: Reidentifier,
+        options: FollowOptions | None = None,
     ) -> None:
         self._outliner, self._reid, self._reidentifier = outliner, reid, reidentifier
         self._o = options or FollowOptions()
         self._redraw = Redraw(outliner, self._o)
         self._associate = Associate(outliner, self._redraw, self._o)
         self._second_thoughts = SecondThoughts(reidentifier)
+        self._sam = outliner if isinstance(outliner, SamMasks) else None
 
     def step(self, state: FollowState, view: View) -> list[Body]:
         """Follow every entity into this frame. Returns what changed: appeared, exited, re-entered."""
@@ -55,11 +61,16 @@ class Masklets:
         if view.cut:
             events += self.leave_all(state, "cut", view.scale)
             self._reidentifier.cut(state.gallery)
+        if self._sam is not None:
+            self._sam.look(state, view)
         self._carry(state, view)
+        if self._sam is not None and view.flow is not None:
+            self._sam.carry(state, view)
         carried = {e.id: e.patch for e in state.entities if e.patch is not None}
         if view.detections is not None:
             self._associate.step(state, view, view.detections)
-        self._redraw.step(state, view)
+        if self._sam is None:
+            self._redraw.step(state, view)
         drawn = [e for e in state.entities if e.patch is not None]
         for e in drawn:
             e.shape = (e.shape or e.patch) if e.category in RIGID else None
@@ -70,6 +81,8 @@ class Masklets:
         events += self._dismiss(state, view)
         if view.detections is not None:
             events += self._second_thoughts.step(state, view)
+        if self._sam is not None:
+            self._sam.keep(state, view)
         return events
 
     def leave_all(self, state: FollowState, reason: ExitReason, scale: float) -> list[Body]:

@@ -53,6 +53,7 @@ from stream.outline import Outliner
 from stream.patch import HALF, Patch
 from stream.redraw import sight
 from stream.reidentify import Reidentifier
+from stream.sam import SamMasks, Segments
 from stream.scan import Scan, Scanner, Scanning, working_frame
 from stream.state import FeedState
 from stream.stopwatch import Stopwatch
@@ -70,19 +71,28 @@ class Options:
 
 
 class Pipeline:
-    """Profile `lite`: the stages and the networks they share. One pipeline serves many feeds; state is passed in.
+    """The stages and the networks they share: profile `lite`, and with a segmenter `sam2`. One pipeline serves many
+    feeds; state is passed in.
 
     models: endpoints that are asked beside; without them nothing leaves the machine.
     """
 
-    def __init__(self, networks: Lite, options: Options | None = None, models: Models | None = None) -> None:
+    def __init__(
+        self,
+        networks: Lite,
+        options: Options | None = None,
+        models: Models | None = None,
+        segmenter: Segments | None = None,
+    ) -> None:
         self._o = options or Options()
         self._models = models or Models()
         self._networks = networks
         self._scanner = Scanner(networks.detector, detect_every_us=self._o.detect_every_us)
         self._background = Background()
         outliner = Outliner(networks.pose, networks.segment)
-        self._masklets = Masklets(outliner, networks.reid, Reidentifier(), self._o.follow)
+        self._segmenter = segmenter
+        self._sam = SamMasks(segmenter, outliner) if segmenter is not None else None
+        self._masklets = Masklets(self._sam or outliner, networks.reid, Reidentifier(), self._o.follow)
         self._transcribe = Transcriber()
         self._asker = Asker(self._models.vlm, self._models.llm, actions=self._models.actions)
 
@@ -97,8 +107,9 @@ class Pipeline:
             rate=header.rate,
             source=header.source,
             reencoded=header.reencoded,
-            profile="lite",
+            profile="lite" if self._segmenter is None else "sam2",
             engines=[EngineUsed(u.name, u.role, u.backend, u.sha256) for u in self._networks.used]
+            + ([] if (s := self._segmenter) is None else [EngineUsed(s.name, "segment", s.backend, s.sha256)])
             + self._models.used(),
         )
 
@@ -178,6 +189,7 @@ class Pipeline:
                 lambda patch, box, others, category: self._background.sharpen(
                     state.background, patch, box, others, scan.flow, size, rigid=category in RIGID
                 ),
+                feed=state.feed,
             )  # fmt: skip
             changes = self._masklets.step(state.follow, view)
         with watch("encode"):
@@ -296,6 +308,8 @@ class Pipeline:
         gone = self._masklets.leave_all(state.follow, "lost", state.scale)
         # Who is in sight when the feed ends has not left it.
         events = [] if reason == "end" else gone
+        if self._sam is not None:
+            self._sam.release(state.feed)
         for entity in sorted(state.transcribe.stories):
             events += self._transcribe.close(state.transcribe, entity)
         state.scan = copy.deepcopy(state.scan)

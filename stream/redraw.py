@@ -9,6 +9,7 @@ from stream.entity import RIGID, SOLID, Entity, Sight, same_kind
 from stream.outline import COST, Outline, Outliner
 from stream.overlap import behind, in_front, reaches_into
 from stream.patch import F32, HALF, Patch, iou, shared_area
+from stream.sam import SamMasks
 from stream.view import FollowOptions, FollowState, View
 
 _RIGID_TRUST = 0.6
@@ -22,7 +23,7 @@ COMING_US = 1_000_000
 class Redraw:
     """Masks of known entities, by network. `step` spends the frame's budget; `take` serves detections."""
 
-    def __init__(self, outliner: Outliner, options: FollowOptions) -> None:
+    def __init__(self, outliner: Outliner | SamMasks, options: FollowOptions) -> None:
         self._outliner, self._o = outliner, options
 
     def step(self, state: FollowState, view: View) -> None:
@@ -65,6 +66,9 @@ class Redraw:
     def take(self, e: Entity, others: list[Entity], view: View, box: F32, proposal: Outline | None) -> None:
         """A detection with this box is the entity: draw it there, unless the mask contradicts what is known."""
         was_hidden = e.patch is None or e.state == "hidden"
+        if isinstance(self._outliner, SamMasks) and self._outliner.holds(e, box):
+            self._stand(e, view, proposal or self._outliner.pose(view.rgb, box, e.category, e.patch))
+            return
         if proposal is None:
             hide = in_front_of(e, others)
             proposal = self._outliner.outline(view.rgb, box, e.category, e.patch, grow=0.15, hide=hide)
@@ -122,8 +126,13 @@ class Redraw:
             patch = Patch(patch.x0, patch.y0, levels.astype(np.uint8))
         e.patch = patch.main_part(keep=0.08).trim()
         e.shape = e.patch if e.category in RIGID else None
+        e.slot = -1  # what was followed so far was something else
+        self._stand(e, view, seen)
+
+    def _stand(self, e: Entity, view: View, seen: Outline | None) -> None:
+        """Remember how a person stands, where the network is sure that there is one."""
         e.pose_us = view.pts_us
-        if seen.landmarks is not None and seen.presence > 0.5:
+        if seen is not None and seen.landmarks is not None and seen.presence > 0.5:
             e.sights.append(sight(e, view, seen.landmarks))
 
 

@@ -72,6 +72,7 @@ class View:
     """Pixels of the feed's frame in one of the working frame."""
     sharpen: Callable[[Patch, F32, list[Patch], str], Patch] | None = None
     """Makes a mask (of a box and category, among others' masks) sharper by the still background and by motion."""
+    feed: str = ""
 
     @property
     def size(self) -> tuple[int, int]:

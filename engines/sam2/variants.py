@@ -7,12 +7,15 @@ from dataclasses import dataclass
 STRIDE = 16
 """Pixels of the input a cell of the coarsest feature map is wide; masks come at a quarter of it."""
 
+ADDRESS = "https://dl.fbaipublicfiles.com/segment_anything_2/092824"
+"""Where Meta publishes the checkpoints."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     """config: a file of the `sam2` package. overrides: Hydra's, on top of it.
 
-    file, sha256: of Meta's checkpoint, dl.fbaipublicfiles.com/segment_anything_2/092824/FILE; None where there is none.
+    file, sha256: of Meta's checkpoint at ADDRESS; None where there is none.
     """
 
     config: str

@@ -1,0 +1,123 @@
+"""The options by which a command says which engines follow: `--profile lite`, or `--profile sam2` and which SAM 2.1."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from engines.errors import UserError
+from engines.store import environment_store
+
+if TYPE_CHECKING:
+    from stream.sam import Segments
+
+F = TypeVar("F", bound=Callable[..., object])
+VARIANTS = ("tiny", "small", "base+", "large", "mini")
+SIZES = (256, 512, 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Which engines. name: lite or sam2. variant, size: of SAM 2.1; size None is the device's usual one. weights: a
+    file of the user's. drawn: weights drawn at random, whose masks mean nothing."""
+
+    name: str = "lite"
+    variant: str = "tiny"
+    size: int | None = None
+    weights: Path | None = None
+    drawn: bool = False
+
+    @property
+    def told(self) -> str:
+        """What a folder of results remembers of it."""
+        if self.name == "lite":
+            return "lite"
+        return f"sam2 {self.variant}@{self.size or 'usual'}" + (" drawn" if self.drawn else "")
+
+    def check(self) -> None:
+        """Raises UserError where what it needs is not here."""
+        if self.name == "sam2":
+            self._weights()
+
+    def segmenter(self) -> Segments | None:
+        """SAM 2.1, loaded; None for lite. Raises UserError where the packages or the weights are not here."""
+        if self.name == "lite":
+            return None
+        weights = self._weights()
+        try:
+            import torch
+        except ImportError:
+            raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (docs/sam2.md)") from None
+        from engines.sam2.build import build
+        from engines.sam2.segmenter import Segmenter
+        from engines.store import sha256
+
+        cuda = torch.cuda.is_available()
+        size = self.size or (1024 if cuda else 512)
+        model = build(
+            self.variant, image_size=size, device="cuda" if cuda else "cpu",
+            dtype=torch.bfloat16 if cuda else torch.float32, weights=weights,
+        )  # fmt: skip
+        name = f"sam2.1-{self.variant}@{size}" + ("" if weights else " (drawn weights)")
+        return Segmenter(model, name=name, sha256=sha256(weights) if weights else "")
+
+    def _weights(self) -> Path | None:
+        if self.drawn:
+            return None
+        if self.weights is not None:
+            if not self.weights.is_file():
+                raise UserError(f"--sam2-weights {self.weights}: no such file")
+            return self.weights
+        from engines.sam2.variants import ADDRESS, VARIANTS
+
+        file = VARIANTS[self.variant].file
+        folder = environment_store().folder("sam2")
+        if not file:
+            raise UserError(f"SAM 2.1 {self.variant} has no published weights: add --sam2-drawn, to try or to measure")
+        if folder is None or not (folder / file).is_file():
+            raise UserError(
+                f"{file} is not here: fetch {ADDRESS}/{file} into the folder sam2 of STREFER_MODELS, or name it with "
+                "--sam2-weights"
+            )
+        return folder / file
+
+
+def profile_options(command: F) -> F:
+    """Adds the options to a command, which gets them as one keyword argument `profile: Profile`."""
+
+    @click.option("--profile", "name", type=click.Choice(["lite", "sam2"]), default="lite", show_default=True,
+                  help="Which engines follow: small networks and optical flow, or SAM 2.1's memory.")  # fmt: skip
+    @click.option("--sam2", "which", metavar="NAME[@SIZE]", default="tiny", show_default=True,
+                  help="Of profile sam2: tiny, small, base+ or large, at 256, 512 or 1024 pixels.  "
+                  "[size: 1024 on a GPU, 512 on a CPU]")  # fmt: skip
+    @click.option("--sam2-weights", "weights", type=click.Path(path_type=Path), metavar="FILE",
+                  help="Meta's checkpoint.  [default: from STREFER_MODELS/sam2]")  # fmt: skip
+    @click.option("--sam2-drawn", "drawn", is_flag=True,
+                  help="Weights drawn at random: to try a machine and to measure; the masks mean nothing.")  # fmt: skip
+    @functools.wraps(command)
+    def with_profile(
+        *args: object, name: str, which: str, weights: Path | None, drawn: bool, **kwargs: object
+    ) -> object:
+        return command(*args, profile=_profile(name, which, weights, drawn=drawn), **kwargs)
+
+    return with_profile  # type: ignore[return-value]
+
+
+def _profile(name: str, which: str, weights: Path | None, *, drawn: bool) -> Profile:
+    variant, _, size = which.partition("@")
+    if variant not in VARIANTS:
+        raise UserError(f"--sam2 {which}: no SAM 2.1 {variant!r}; there are {', '.join(VARIANTS[:4])}")
+    if size and size not in map(str, SIZES):
+        raise UserError(f"--sam2 {which}: size {size!r}; there are {', '.join(map(str, SIZES))}")
+    if name == "lite" and (weights is not None or drawn or which != "tiny"):
+        raise UserError("--sam2, --sam2-weights and --sam2-drawn go with --profile sam2")
+    if weights is not None and drawn:
+        raise UserError("--sam2-weights and --sam2-drawn: one of the two")
+    profile = Profile(name, variant, int(size) if size else None, weights, drawn)
+    profile.check()
+    return profile
