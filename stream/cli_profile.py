@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -49,22 +50,11 @@ class Profile:
         if self.name == "lite":
             return None
         weights = self._weights()
-        try:
-            import torch
-        except ImportError:
-            raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (docs/sam2.md)") from None
-        from engines.sam2.build import build
-        from engines.sam2.segmenter import Segmenter
-        from engines.store import sha256
+        if find_spec("torch") is None:
+            raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (docs/sam2.md)")
+        from engines.sam2.segmenter import load
 
-        cuda = torch.cuda.is_available()
-        size = self.size or (1024 if cuda else 512)
-        model = build(
-            self.variant, image_size=size, device="cuda" if cuda else "cpu",
-            dtype=torch.bfloat16 if cuda else torch.float32, weights=weights,
-        )  # fmt: skip
-        name = f"sam2.1-{self.variant}@{size}" + ("" if weights else " (drawn weights)")
-        return Segmenter(model, name=name, sha256=sha256(weights) if weights else "")
+        return load(self.variant, size=self.size, weights=weights)
 
     def _weights(self) -> Path | None:
         if self.drawn:

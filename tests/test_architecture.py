@@ -36,7 +36,7 @@ STAGES = (
     "ask associate attach background blocks body clip closeup colours company cuts detect draft drift entity "
     "expression flow gesture lexicon look lookback masklets motion movement outline overlap parse parse_llm patch "
     "phrases picture pipeline pressure reading recognize recognize_vlm redraw refer refer_vlm region reidentify "
-    "relation timeline traits transcribe transcribe_vlm view"
+    "relation sam timeline traits transcribe transcribe_vlm view"
 ).split()
 OUTSIDE_STAGES = ("kafka", "sqlite3", "stream.log", "stream.worker", "stream.annotate", "producers", "click", "rich")
 # Where each heavy dependency may be imported; a missing one is then told in one place.
@@ -89,6 +89,7 @@ HOMES = {
         "engines/sam2/memory.py",
         "engines/sam2/onednn.py",
         "engines/sam2/prompt.py",
+        "engines/sam2/segmenter.py",
         "engines/sam2/snapshot.py",
         "engines/sam2/step.py",
         "engines/sam2/tracker.py",

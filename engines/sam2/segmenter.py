@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engines.sam2.build import Sam2
+from engines.sam2.build import Sam2, build
 from engines.sam2.encoder import Features
 from engines.sam2.graphs import GraphTracker
 from engines.sam2.prompt import Prompt, answer
 from engines.sam2.tracker import Tracker
+from engines.store import sha256
 from kernels.preprocess import preprocess
 
 F32 = NDArray[np.float32]
@@ -37,7 +39,7 @@ class Segmenter:
     slots: objects at most. name, backend, sha256: for `feed.started`; sha256 is the weights', "" where they are drawn.
     """
 
-    def __init__(self, model: Sam2, *, name: str, sha256: str = "", slots: int = 64) -> None:
+    def __init__(self, model: Sam2, *, name: str, sha256: str, slots: int = 64) -> None:
         cuda = model.device.startswith("cuda")
         self._tracker = GraphTracker(model, slots=slots) if cuda else Tracker(model, slots=slots)
         self._model, self._slots = model, slots
@@ -60,10 +62,10 @@ class Segmenter:
     @torch.no_grad()
     def outline(self, box: F32) -> Seen:
         """What a box (xyxy pixels of the frame) holds; nothing is remembered of it."""
-        h, w = self._size
+        frame, (h, w) = self._frame(), self._size
         x, y = self._model.side / w, self._model.side / h
         x0, y0, x1, y1 = (float(v) for v in box)
-        found = answer(self._model, self._frame(), Prompt(box=(x0 * x, y0 * y, x1 * x, y1 * y)))
+        found = answer(self._model, frame, Prompt(box=(x0 * x, y0 * y, x1 * x, y1 * y)))
         return Seen(_host(found.logits[0, 0]), float(found.score[0, 0]))
 
     def begin(self, mask: Bool) -> int:
@@ -86,6 +88,19 @@ class Segmenter:
         if self._features is None:
             raise ValueError("no frame was looked at yet")
         return self._features
+
+
+def load(variant: str, *, size: int | None = None, weights: Path | None = None, slots: int = 64) -> Segmenter:
+    """A segmenter on the GPU where there is one, in bfloat16 at 1024 pixels; else on the CPU, in float32 at 512.
+
+    weights: one of Meta's checkpoints; without, they are drawn. Raises UserError as `build` does.
+    """
+    cuda = torch.cuda.is_available()
+    side = size or (1024 if cuda else 512)
+    kind = torch.bfloat16 if cuda else torch.float32
+    model = build(variant, image_size=side, device="cuda" if cuda else "cpu", dtype=kind, weights=weights)
+    name = f"sam2.1-{variant}@{side}" + ("" if weights else " (drawn weights)")
+    return Segmenter(model, name=name, sha256=sha256(weights) if weights else "", slots=slots)
 
 
 def _host(tensor: Any) -> F32:
