@@ -225,9 +225,12 @@ class _Work:
 def _all() -> tuple[tuple[Network, ...], Cache]:
     from engines.cache import Cache
     from engines.networks import lite
+    from engines.sam2 import networks as sam2
 
     store = environment_store()
-    return lite(store), Cache(environment_cache() / "engines", say=lambda line: click.echo(line, err=True))
+    return (*lite(store), *sam2.networks(store)), Cache(
+        environment_cache() / "engines", say=lambda line: click.echo(line, err=True)
+    )
 
 
 def _table(*columns: str) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,11 +57,13 @@ def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of every torchvision operator that it could have had."""
+    """The exporter warns of every torchvision operator that it could have had, and of axes that have one name."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="# The axis name")
+            yield
     finally:
         log.setLevel(level)
