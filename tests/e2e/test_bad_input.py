@@ -104,7 +104,7 @@ def test_bad_source(strefer: Strefer, make: object, says: str, command: str) -> 
         (("annotate", SCENE), "Missing option '--out'"),
         (("annotate", "--out", "{0}/out"), "Missing argument"),
         (("annotate", SCENE, "--out", "{0}/out", "--frob"), "No such option '--frob'"),
-        (("annotate", SCENE, "--out", "{0}/out", "--profile", "huge"), "'huge' is not 'lite'"),
+        (("annotate", SCENE, "--out", "{0}/out", "--profile", "huge"), "'huge' is not one of 'lite', 'sam2'"),
         (("annotate", SCENE, "--out", "{0}/out", "--max-chunk", "soon"), "'soon' is not a valid float"),
         (("annotate", SCENE, "--out", "{0}/out", "--max-chunk", "-1"), "chunk lengths must be between"),
         (("annotate", SCENE, "--out", "{0}/out", "--query", ""), "has no words"),
