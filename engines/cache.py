@@ -68,7 +68,8 @@ class Cache:
         if path.is_file() and path.stat().st_size == entry.size_bytes and _sha256(path) == entry.sha256:
             return path
         self.say(f"{path} is damaged: it is built anew")
-        _note(path).unlink(missing_ok=True)
+        with self._writing():
+            _note(path).unlink(missing_ok=True)
         return None
 
     def build(self, key: Key, make: Callable[[Path], None]) -> Path:
@@ -82,7 +83,7 @@ class Cache:
             found = self.get(key)
             if found is not None:
                 return found
-            with tempfile.TemporaryDirectory(prefix=".building-", dir=self.folder) as scratch:
+            with self._writing(), tempfile.TemporaryDirectory(prefix=".building-", dir=self.folder) as scratch:
                 part = Path(scratch) / path.name
                 make(part)
                 note = {
@@ -93,6 +94,17 @@ class Cache:
                 written.write_text(json.dumps(note, indent=1), "utf-8")
                 written.replace(_note(path))
         return path
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What cannot be written there (full, read-only, a folder in the way) is one line."""
+        try:
+            yield
+        except OSError as e:
+            what = f"{e.filename}: " if e.filename else ""
+            raise UserError(
+                f"cannot write the engine cache {self.folder}: {what}{e.strerror}; make room, or set STREFER_CACHE"
+            ) from None
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -131,7 +143,7 @@ def _read(path: Path) -> Entry | None:
         note = json.loads(_note(path).read_text("utf-8"))
         facts: Mapping[str, str] = note["facts"]
         return Entry(path, tuple(facts.items()), int(note["size_bytes"]), str(note["sha256"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -44,7 +45,7 @@ def _how(command: F) -> F:
         click.option("--precision", type=click.Choice(["fp32", "fp16", "bf16", "int8"]), default="fp32",
                      show_default=True, help="int8 is calibrated on the sample clips; bf16 is torch's alone."),
         click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1."),
-        click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
+        click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True, metavar="N",
                      help="Threads of the CPU backends."),
     ):  # fmt: skip
         command = option(command)
@@ -117,6 +118,10 @@ def verify(
     from engines.compare import BOUNDS
     from engines.verifying import verified
 
+    if not randoms and not reals:
+        raise UserError("--random 0 and --real 0: nothing to compare on")
+    if bound is not None and not isfinite(bound):
+        raise UserError(f"--bound {bound}: wanted a number")
     work = _Work(names, backends, precision, device, threads)
     limit = BOUNDS[precision] if bound is None else bound
     table = _table("engine", "backend", "inputs", "output", "max error", "mean error", "largest", "max/largest", "")
@@ -150,6 +155,9 @@ def bench(
 ) -> None:  # fmt: skip
     """Time backends on random inputs: milliseconds of a run, and of a row of its batch."""
     from engines.timing import timed
+
+    if not seconds <= 3600:
+        raise UserError(f"--seconds {seconds}: wanted an hour at most")
 
     work = _Work(names, backends, precision, device, threads)
     table = _table("engine", "backend", "batch", "best ms", "median ms", "p95 ms", "ms a row", "runs")
@@ -214,7 +222,13 @@ class _Work:
                 opened += 1
                 yield network, how, engine
         if not opened:
-            lines = list(dict.fromkeys(self.failed)) or ["no network is here: strefer models pull"]
+            names = ", ".join(n.name for n in self._chosen)
+            nothing = (
+                f"nothing here runs {names} at {self._precision}"
+                if names
+                else "no network is here: strefer models pull"
+            )
+            lines = list(dict.fromkeys(self.failed)) or [nothing]
             raise UserError(lines[0] + (f" (and {len(lines) - 1} more like it)" if len(lines) > 1 else ""))
 
     def tell_failures(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from engines import building
@@ -29,6 +30,8 @@ class How:
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise ValueError(f"backend {self.backend!r}, wanted one of {', '.join(BACKENDS)}")
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise UserError(f"--device {self.device!r}: there are cpu, cuda and cuda:N")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision {self.precision!r}, wanted one of {', '.join(PRECISIONS)}")
 

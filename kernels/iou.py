@@ -19,7 +19,8 @@ def mask_iou(a: Any, b: Any, *, crowd: Sequence[bool] | None = None) -> Any:
     """[M, N] float64 IoU of masks a [M, H, W] and b [N, H, W] bool; 0 where two masks share nothing.
 
     a, b: NumPy arrays or torch.Tensors of one device, which decides the path; the result is of the same kind and on
-        the same device. Equal to `pycocotools.mask.iou`.
+        the same device. Equal to `pycocotools.mask.iou`. On a GPU their bytes have to be 0 and 1, as PyTorch's are (a
+        uint8 mask of 255 has to be compared, not viewed as bool), and masks under 2**30 pixels.
     crowd: N flags; for a crowd in b the union is a's area alone (COCO's iscrowd).
 
     Raises ValueError where the shapes or devices do not fit, TypeError where masks are not bool.
@@ -31,6 +32,8 @@ def mask_iou_many(groups: Sequence[tuple[Any, Any]], *, crowd: Sequence[Sequence
     """`mask_iou` of several groups (a, b), of different sizes if need be: the feeds of a batch. On a CUDA device all
     of them go in one launch."""
     crowds = [[False] * len(b) for _, b in groups] if crowd is None else crowd
+    if len(crowds) != len(groups):
+        raise ValueError(f"{len(groups)} groups have crowd flags for {len(crowds)}: wanted some for each")
     for (a, b), flags in zip(groups, crowds, strict=True):
         if any(str(m.dtype).removeprefix("torch.") != "bool" for m in (a, b)):
             raise TypeError(f"masks are {a.dtype} and {b.dtype}, wanted bool")

@@ -224,8 +224,9 @@ def decode(counts: str, size: tuple[int, int]) -> Bool:
 
 
 def _total(counts: str) -> int:
-    """Pixels all runs hold together (pycocotools does not check that they fill the mask). Source: the COCO API's
-    packing: 5 bits a character, a sixth for "more", from the third run on the difference to the run two before."""
+    """Pixels all runs hold together, -1 where there is no such mask: pycocotools checks neither, and reads and writes
+    past its buffers where the last number is cut off. Source: the COCO API's packing: 5 bits a character, a sixth for
+    "more", from the third run on the difference to the run two before."""
     runs: list[int] = []
     value, shift = 0, 0
     for character in counts:
@@ -237,8 +238,10 @@ def _total(counts: str) -> int:
         if bits & 0x10:
             value -= 1 << shift
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        if runs[-1] < 0:
+            return -1
         value, shift = 0, 0
-    return sum(runs)
+    return sum(runs) if shift == 0 else -1
 
 
 def area(counts: str, size: tuple[int, int]) -> int:

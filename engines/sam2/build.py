@@ -18,6 +18,7 @@ from engines.sam2.layers import cast
 from engines.sam2.memory import MemoryEncoder
 from engines.sam2.variants import STRIDE, variant
 from engines.sam2.weights import draw, load
+from engines.store import sha256
 
 POSTPROCESSING = (
     "++model.sam_mask_decoder_extra_args.dynamic_multimask_via_stability=true",
@@ -46,6 +47,8 @@ class Sam2:
     pointers: int
     device: str
     dtype: torch.dtype
+    key: str = ""
+    """Tells this model's weights and size from another's."""
     fixed: bool = False
     """Whether steps are to have room for all memories from the first frame on, so that shapes never change."""
 
@@ -84,6 +87,7 @@ def build(
     Raises UserError where the sam2 package is missing or the weights do not fit, ValueError for another size or name.
     """
     base = network(name, image_size=image_size, weights=weights, seed=seed)
+    weighed = f"drawn {seed}" if weights is None else sha256(weights)
     with torch.no_grad():
         parts: tuple[Any, ...] = (
             ImageEncoder(base),
@@ -98,7 +102,7 @@ def build(
     encoder, decoder, memory, attend = parts
     return Sam2(
         encoder, decoder, memory, attend, base.no_mem_embed.detach().to(device, dtype), image_size,
-        base.num_maskmem, base.max_obj_ptrs_in_encoder, device, dtype,
+        base.num_maskmem, base.max_obj_ptrs_in_encoder, device, dtype, f"{name}@{image_size} {weighed}",
     )  # fmt: skip
 
 

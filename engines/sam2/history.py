@@ -40,6 +40,19 @@ class History:
     tracked: list[int] = field(default_factory=list)
     """The last `points` tracked frames, oldest first."""
 
+    def check(self) -> None:
+        """Raises ValueError where rows would not be this object's own, or times not times."""
+        numbers = [self.prompts, self.frames, self.points, self.now, *self.tracked]
+        numbers += [n for pair in self.prompted for n in pair]
+        if not all(type(n) is int and n >= 0 for n in numbers) or 0 in numbers[:3]:
+            raise ValueError("its history is not made of counts")
+        rows = [row for _, row in self.prompted]
+        if len(self.prompted) > self.prompts or len(set(rows)) != len(rows) or max(rows, default=0) >= self.prompts:
+            raise ValueError(f"its prompted frames lie in rows {rows} of {self.prompts}")
+        frames = [*self.tracked, *(frame for frame, _ in self.prompted)]
+        if len(self.tracked) > self.points or max(frames, default=-1) >= self.now:
+            raise ValueError("its frames lie ahead of its clock")
+
     def recall(self) -> Recall:
         """For tracking the frame `now`. Raises ValueError where nothing was prompted yet."""
         if not self.prompted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import torch
@@ -33,9 +34,14 @@ class Prompt:
             raise ValueError(f"{len(self.points)} points have {len(self.labels)} labels: wanted one each")
         if bad := [label for label in self.labels if label not in (ON, OFF)]:
             raise ValueError(f"label {bad[0]} of a point: wanted 1 (on the object) or 0 (off it)")
+        numbers = [*(self.box or ()), *(v for point in self.points for v in point)]
+        if (self.box is not None and len(self.box) != 4) or any(len(point) != 2 for point in self.points):
+            raise ValueError(f"box {self.box} and points {self.points}, wanted x0, y0, x1, y1 and pairs of x, y")
+        if not all(isfinite(v) for v in numbers):
+            raise ValueError(f"box {self.box} and points {self.points} are no places in the picture")
         if (self.mask is None) == (self.box is None and not self.points):
             raise ValueError("a prompt is a mask, or a box and points: one of the two")
-        if self.mask is not None and len(self.mask.shape) != 2:
+        if self.mask is not None and (len(self.mask.shape) != 2 or 0 in self.mask.shape):
             raise ValueError(f"a mask is of shape {tuple(self.mask.shape)}, wanted [H, W]")
 
 

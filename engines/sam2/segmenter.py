@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,9 +94,12 @@ class Segmenter:
 def load(variant: str, *, size: int | None = None, weights: Path | None = None, slots: int = 64) -> Segmenter:
     """A segmenter on the GPU where there is one, in bfloat16 at 1024 pixels; else on the CPU, in float32 at 512.
 
-    weights: one of Meta's checkpoints; without, they are drawn. Raises UserError as `build` does.
+    weights: one of Meta's checkpoints; without, they are drawn. Raises UserError as `build` does. On the CPU PyTorch is
+    left all cores but one, which the decoder and the detector need: its waiting threads would take them all.
     """
     cuda = torch.cuda.is_available()
+    if not cuda:
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
     side = size or (1024 if cuda else 512)
     kind = torch.bfloat16 if cuda else torch.float32
     model = build(variant, image_size=side, device="cuda" if cuda else "cpu", dtype=kind, weights=weights)

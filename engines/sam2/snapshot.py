@@ -19,28 +19,39 @@ from engines.sam2.bank import Bank
 from engines.sam2.history import History
 
 LENGTH = struct.Struct("<I")
-VERSION = 1
+VERSION = 2
+LARGEST = 4096
+"""Cells of a mask's side at most."""
 
 
-def exact(bank: Bank, slot: int, history: History) -> bytes:
-    """All that later steps of an object come of. Waits for the device."""
+def exact(bank: Bank, slot: int, history: History, model: str) -> bytes:
+    """All that later steps of an object come of. model: whose they are. Waits for the device."""
     parts = [_raw(rows) for rows in _rows(bank, slot)]
-    head = _facts(bank) | {"history": asdict(history), "sizes": [len(part) for part in parts]}
+    head = _facts(bank, model) | {"history": asdict(history), "sizes": [len(part) for part in parts]}
     return _joined(head, *parts)
 
 
-def restore(bank: Bank, slot: int, data: bytes) -> History:
-    """Writes an exact snapshot into a slot. Raises ValueError where it is none, or is of another model or tracker."""
+def restore(bank: Bank, slot: int, data: bytes, model: str, like: History) -> History:
+    """Writes an exact snapshot into a slot. like: a new object's history. Raises ValueError where it is none, is
+    damaged, or is of another model or tracker."""
     head, body = _split(data)
-    if {name: head.get(name) for name in _facts(bank)} != _facts(bank):
-        raise ValueError(f"a snapshot of {_told(head)} does not fit a tracker of {_told(_facts(bank))}")
+    if {name: head.get(name) for name in _facts(bank, model)} != _facts(bank, model):
+        raise ValueError(f"a snapshot of {_told(head)} does not fit a tracker of {_told(_facts(bank, model))}")
     rows = _rows(bank, slot)
-    if len(body) != sum(head["sizes"]) or [_size_bytes(row) for row in rows] != head["sizes"]:
-        raise ValueError(f"a snapshot of {len(body)} bytes is cut short: its head tells of {sum(head['sizes'])}")
-    for row, part in zip(rows, np.split(np.frombuffer(body, np.uint8), np.cumsum(head["sizes"])[:-1]), strict=True):
+    sizes = head.get("sizes")
+    if sizes != [_size_bytes(row) for row in rows] or len(body) != sum(sizes):
+        raise ValueError(f"a snapshot of {len(body)} bytes where its head tells of {sizes}")
+    try:
+        kept: dict[str, Any] = head["history"]
+        history = History(**kept | {"prompted": [(frame, row) for frame, row in kept["prompted"]]})
+        history.check()
+    except (KeyError, TypeError, ValueError) as e:
+        raise ValueError(f"a damaged snapshot: {e}") from None
+    if (history.prompts, history.frames, history.points) != (like.prompts, like.frames, like.points):
+        raise ValueError("a snapshot of a tracker that keeps other numbers of frames")
+    for row, part in zip(rows, np.split(np.frombuffer(body, np.uint8), np.cumsum(sizes)[:-1]), strict=True):
         row.copy_(torch.from_numpy(part.copy()).view(row.dtype).view(row.shape))
-    kept: dict[str, Any] = head["history"]
-    return History(**kept | {"prompted": [(frame, row) for frame, row in kept["prompted"]]})
+    return history
 
 
 def light(mask: torch.Tensor) -> bytes:
@@ -54,8 +65,16 @@ def last_mask(data: bytes) -> torch.Tensor:
     head, body = _split(data)
     if "mask" not in head:
         raise ValueError("this snapshot is an exact one: restore it with Tracker.restore")
-    h, w = head["mask"]
-    bits = np.unpackbits(np.frombuffer(zlib.decompress(body), np.uint8), count=h * w)
+    try:
+        h, w = head["mask"]
+        if not (0 < h <= LARGEST and 0 < w <= LARGEST):
+            raise ValueError(f"a mask of {h} x {w}")
+        packed = zlib.decompressobj().decompress(body, -(-h * w // 8) + 1)
+        if len(packed) != -(-h * w // 8):
+            raise ValueError(f"{len(packed)} bytes of a mask of {h} x {w}")
+    except (TypeError, ValueError, zlib.error) as e:
+        raise ValueError(f"a damaged snapshot: {e}") from None
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=h * w)
     return torch.from_numpy(bits.reshape(h, w).astype(bool))
 
 
@@ -65,15 +84,18 @@ def _rows(bank: Bank, slot: int) -> list[torch.Tensor]:
     return [bank.memory[slot * m : (slot + 1) * m], bank.pointers[slot * p : (slot + 1) * p], bank.last[slot]]
 
 
-def _facts(bank: Bank) -> dict[str, Any]:
+def _facts(bank: Bank, model: str) -> dict[str, Any]:
     return {
-        "version": VERSION, "memories": bank.memories, "points": bank.points, "cells": bank.memory.shape[1],
+        "version": VERSION, "model": model, "memories": bank.memories, "points": bank.points,
+        "cells": bank.memory.shape[1],
         "dtype": str(bank.pointers.dtype).removeprefix("torch."),
     }  # fmt: skip
 
 
 def _told(facts: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {facts.get(name)}" for name in ("cells", "memories", "points", "dtype", "version"))
+    return ", ".join(
+        f"{name} {facts.get(name)}" for name in ("model", "cells", "memories", "points", "dtype", "version")
+    )
 
 
 def _raw(rows: torch.Tensor) -> bytes:
@@ -85,8 +107,13 @@ def _size_bytes(rows: torch.Tensor) -> int:
 
 
 def _joined(head: dict[str, Any], *parts: bytes) -> bytes:
-    text = json.dumps(head, sort_keys=True).encode()
-    return b"".join((LENGTH.pack(len(text)), text, *parts))
+    body = b"".join(parts)
+    text = json.dumps(head | {"crc": zlib.crc32(body, zlib.crc32(_bare(head)))}, sort_keys=True).encode()
+    return b"".join((LENGTH.pack(len(text)), text, body))
+
+
+def _bare(head: dict[str, Any]) -> bytes:
+    return json.dumps({k: v for k, v in head.items() if k != "crc"}, sort_keys=True).encode()
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -97,4 +124,7 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
         raise ValueError(f"{len(data)} bytes that are no snapshot") from None
     if not isinstance(head, dict) or head.get("version") != VERSION:
         raise ValueError(f"bytes that are no snapshot of version {VERSION}")
-    return head, data[LENGTH.size + length :]
+    body = data[LENGTH.size + length :]
+    if head.get("crc") != zlib.crc32(body, zlib.crc32(_bare(head))):
+        raise ValueError("a damaged snapshot: its checksum differs")
+    return head, body

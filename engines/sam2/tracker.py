@@ -43,6 +43,8 @@ class Tracker:
     """
 
     def __init__(self, model: Sam2, *, slots: int = 64, prompts: int = 1) -> None:
+        if slots < 1 or prompts < 1:
+            raise ValueError(f"{slots} slots and {prompts} prompts, wanted 1 or more of each")
         self.model, self.prompts = model, prompts
         self.bank = Bank(
             slots, memories=model.memories - 1 + prompts, points=model.pointers - 1 + prompts, cells=model.grid**2,
@@ -62,7 +64,7 @@ class Tracker:
     def add(self, features: Features, frame_index: int, prompt: Prompt) -> tuple[int, torch.Tensor]:
         """A new object, prompted on frame `frame_index` of the batch: its slot, its logits [s/4, s/4] float32."""
         slot = self._take()
-        self.objects[slot] = History(self.prompts, self.model.memories - 1, self.model.pointers - 1)
+        self.objects[slot] = self._new()
         try:
             return slot, self.prompt(slot, features, frame_index, prompt)
         except BaseException:
@@ -73,6 +75,8 @@ class Tracker:
     def prompt(self, slot: int, features: Features, frame_index: int, prompt: Prompt) -> torch.Tensor:
         """Prompts an object anew on its next frame, in place of tracking it there: its logits [s/4, s/4] float32."""
         history = self._object(slot)
+        if not 0 <= frame_index < len(features):
+            raise ValueError(f"frame {frame_index} of {len(features)}")
         found = answer(self.model, features[frame_index], prompt)
         row = history.prompt()
         bank = self.bank
@@ -86,6 +90,7 @@ class Tracker:
         """Tracks objects on their next frame, all in one batch.
 
         frames: slot -> which frame of `features` is the object's; those left out stand still. Rows come in its order.
+        A step that is broken off (an interrupt) leaves its objects between two frames: remove them.
         """
         slots = tuple(frames)
         for slot, index in frames.items():
@@ -116,14 +121,14 @@ class Tracker:
 
     def snapshot(self, slot: int) -> bytes:
         """All that an object's later masks come of: `restore` goes on with the very same ones."""
-        return exact(self.bank, slot, self._object(slot))
+        return exact(self.bank, slot, self._object(slot), self.model.key)
 
     @torch.no_grad()
     def restore(self, data: bytes) -> int:
         """The slot of an object that a tracker of the same model and settings gave a snapshot of."""
         slot = self._take()
         try:
-            self.objects[slot] = restore(self.bank, slot, data)
+            self.objects[slot] = restore(self.bank, slot, data, self.model.key, self._new())
         except BaseException:
             self._free.append(slot)
             raise
@@ -137,6 +142,9 @@ class Tracker:
     def resume(self, features: Features, frame_index: int, data: bytes) -> tuple[int, torch.Tensor]:
         """As `add`, prompted by the mask of a light snapshot, on the frame that it was taken on or the next."""
         return self.add(features, frame_index, Prompt(mask=last_mask(data)))
+
+    def _new(self) -> History:
+        return History(self.prompts, self.model.memories - 1, self.model.pointers - 1)
 
     def _take(self) -> int:
         if not self._free:

@@ -74,7 +74,8 @@ def _pairs(table, out, TILE: tl.constexpr, PIXELS: tl.constexpr, ALIGNED: tl.con
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Of one group: both [M, N] int32, pixels that each pair shares; areas [M] and [N] int32, pixels of each mask."""
+    """Of one group: both [M, N] int32, pixels that each pair shares; areas [M] and [N] int32, pixels of each mask (0
+    where the other side is empty)."""
 
     both: torch.Tensor
     area_a: torch.Tensor
@@ -142,6 +143,8 @@ def _table(
     most = 1
     for begin, (a, b) in zip(first[:-1], groups, strict=True):
         m, n, pixels, same = len(a), len(b), a.shape[1] * a.shape[2], _same(a, b)
+        if not m or not n or not pixels:
+            continue
         if same:
             count -= triton.cdiv(m, side) * (triton.cdiv(m, side) - 1) // 2
         wanted = max(1, min(triton.cdiv(PROGRAMS, max(1, count)), triton.cdiv(pixels, 8 * PIXELS)))

@@ -24,6 +24,8 @@ COLUMNS = 128
 """Output columns of a program, one a lane."""
 ROWS = 32
 """Output rows that a program walks down."""
+MOST = 65_535
+"""Frames of one launch: CUDA's limit for a grid's third side."""
 UNROLLED = 8
 """Pixels under an output point, across, up to which the loop over them is unrolled (no frame being narrower)."""
 
@@ -259,6 +261,8 @@ def preprocess(
     out = torch.empty((len(rows), 3, side, side), dtype=dtype, device=device)
     if not rows:
         return out
+    if len(rows) > MOST:
+        raise ValueError(f"{len(rows)} frames in one batch, wanted {MOST} at most")
     table = to_device(np.array(rows, np.int64), device)
     mean, deviation = normalise
     grid = (triton.cdiv(side, COLUMNS), triton.cdiv(side, ROWS), len(rows))

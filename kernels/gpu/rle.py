@@ -379,6 +379,8 @@ def cut(programs: int, h: int) -> tuple[int, int]:
 def fill(positions: list[NDArray[np.int32]], size: tuple[int, int], device: str) -> torch.Tensor:
     """Masks [N, H, W] bool on a device from the pixels at which each changes."""
     n, (h, w) = len(positions), size
+    if n > MOST:
+        return torch.cat([fill(positions[i : i + MOST], size, device) for i in range(0, n, MOST)])
     out = torch.empty((n, h, w), dtype=torch.bool, device=device)
     if n == 0:
         return out

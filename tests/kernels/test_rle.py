@@ -87,3 +87,11 @@ def test_counts_of_another_size(size: tuple[int, int]) -> None:
     counts = rle.encode(np.eye(4, dtype=np.bool_))
     with pytest.raises(ValueError, match="do not decode to a mask"):
         rle.decode(counts, size)
+
+
+@pytest.mark.parametrize("counts", ["001103NO000O53LO21P", "041N1OO022NO14OK0P", "0o", "P"])
+def test_a_number_that_is_cut_off_is_refused(counts: str) -> None:
+    """pycocotools would read and write past its buffers."""
+    for size in ((4, 8), (9, 9)):
+        with pytest.raises(ValueError, match="do not fill it"):
+            rle.decode(counts, size)

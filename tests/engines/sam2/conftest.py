@@ -14,9 +14,9 @@ from engines.sam2.build import Sam2, build, network
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _two_threads() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # the suite runs on two processes
     yield
     torch.set_num_threads(before)
 

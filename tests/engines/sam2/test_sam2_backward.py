@@ -17,6 +17,7 @@ EQUAL = 1e-3
 """As in test_sam2_tracker."""
 
 
+@pytest.mark.slow
 def test_looking_back_equals_the_predictor_in_reverse(mini: Sam2, peer: Any, frames: torch.Tensor) -> None:
     clip, given = frames[:17], prompts(2)
     tracker = Tracker(mini, slots=4)

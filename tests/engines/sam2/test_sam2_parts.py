@@ -147,6 +147,7 @@ def test_the_ways_to_attend_give_one_result(way: str, base: Any, frames: torch.T
     assert error <= FLOAT32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_stays_within_its_bounds(dtype: torch.dtype, mini: Sam2, frames: torch.Tensor) -> None:
     """Greatest difference from float32 in deviations of what is compared: types of 8 and 11 bits."""

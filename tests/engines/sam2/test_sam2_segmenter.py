@@ -22,6 +22,7 @@ def frames() -> np.ndarray:
     return out
 
 
+@pytest.mark.slow
 def test_equals_the_tracker(frames: np.ndarray) -> None:
     model = build("mini", image_size=256)
     segmenter, tracker = Segmenter(model, name="mini", sha256="", slots=3), Tracker(model, slots=3)
@@ -48,6 +49,7 @@ def test_equals_the_tracker(frames: np.ndarray) -> None:
     assert segmenter.follow([]) == []
 
 
+@pytest.mark.slow
 def test_a_box_is_in_pixels_of_the_frame(frames: np.ndarray) -> None:
     segmenter = load("mini", size=256)
     assert segmenter.name == "sam2.1-mini@256 (drawn weights)"

@@ -6,7 +6,9 @@ import pytest
 import torch
 from sam2_videos import prompts
 
-from engines.sam2.build import Sam2
+from engines.sam2.build import Sam2, build
+from engines.sam2.history import History
+from engines.sam2.snapshot import _joined, last_mask
 from engines.sam2.tracker import Tracker
 
 
@@ -19,6 +21,7 @@ def begun(model: Sam2, frames: torch.Tensor, count: int = 9) -> tuple[Tracker, l
     return tracker, slots
 
 
+@pytest.mark.slow
 def test_an_object_goes_on_from_a_snapshot_exactly(mini: Sam2, frames: torch.Tensor) -> None:
     """In another tracker and another slot."""
     tracker, slots = begun(mini, frames)
@@ -36,6 +39,7 @@ def test_an_object_goes_on_from_a_snapshot_exactly(mini: Sam2, frames: torch.Ten
     assert other.snapshot(slot) == tracker.snapshot(slots[1])
 
 
+@pytest.mark.slow
 def test_an_object_is_followed_anew_from_its_last_mask(mini: Sam2, frames: torch.Tensor) -> None:
     tracker, slots = begun(mini, frames)
     data = tracker.light_snapshot(slots[0])
@@ -60,9 +64,32 @@ def test_a_snapshot_of_other_settings_or_cut_short_is_refused(mini: Sam2, frames
     data = tracker.snapshot(slots[0])
     with pytest.raises(ValueError, match="does not fit"):
         Tracker(mini, slots=1, prompts=2).restore(data)
-    with pytest.raises(ValueError, match="cut short"):
-        Tracker(mini, slots=1).restore(data[:-1])
+    for damaged in (data[:-1], data + b"x", data[:5000] + bytes([data[5000] ^ 255]) + data[5001:]):
+        with pytest.raises(ValueError, match="checksum"):
+            Tracker(mini, slots=1).restore(damaged)
+    other = build("mini", image_size=256, seed=5)
+    with pytest.raises(ValueError, match="does not fit"):
+        Tracker(other, slots=1).restore(data)
     with pytest.raises(ValueError, match="does not fit"):
         tracker.restore(tracker.light_snapshot(slots[0]))
     with pytest.raises(ValueError, match="an exact one"):
         tracker.resume(tracker.encode(frames[:1]), 0, data)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        History(prompted=[(0, 8)], now=2), History(prompted=[(0, -1)], now=2), History(prompted=[(5, 0)], now=2),
+        History(frames=0), History(now="x"), History(prompted=[(0, 0), (1, 0)], prompts=2, now=2),
+        History(tracked=[3], now=3), History(prompted=[(0, 0), (1, 1)], now=4),
+    ],
+)  # fmt: skip
+def test_a_history_that_would_reach_into_anothers_rows_is_refused(history: History) -> None:
+    with pytest.raises(ValueError, match="its"):
+        history.check()
+
+
+@pytest.mark.parametrize(("size", "body"), [([0, 0], b""), ([100_000, 100_000], b"x"), ([64, 64], b"x"), ("no", b"")])
+def test_a_mask_that_is_none_is_refused(size: object, body: bytes) -> None:
+    with pytest.raises(ValueError, match="damaged"):
+        last_mask(_joined({"version": 2, "mask": size}, body))
