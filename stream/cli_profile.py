@@ -43,15 +43,17 @@ class Profile:
     def check(self) -> None:
         """Raises UserError where what it needs is not here."""
         if self.name == "sam2":
+            if find_spec("torch") is None:
+                raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (docs/sam2.md)")
             self._weights()
+            if self.drawn:
+                click.echo("note: SAM 2.1's weights are drawn at random: the masks mean nothing", err=True)
 
     def segmenter(self) -> Segments | None:
         """SAM 2.1, loaded; None for lite. Raises UserError where the packages or the weights are not here."""
         if self.name == "lite":
             return None
         weights = self._weights()
-        if find_spec("torch") is None:
-            raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (docs/sam2.md)")
         from engines.sam2.segmenter import load
 
         return load(self.variant, size=self.size, weights=weights)
@@ -71,8 +73,8 @@ class Profile:
             raise UserError(f"SAM 2.1 {self.variant} has no published weights: add --sam2-drawn, to try or to measure")
         if folder is None or not (folder / file).is_file():
             raise UserError(
-                f"{file} is not here: fetch {ADDRESS}/{file} into the folder sam2 of STREFER_MODELS, or name it with "
-                "--sam2-weights"
+                f"{file} is not here: fetch {ADDRESS}/{file} and name it with --sam2-weights, or put it into a folder "
+                "sam2 in the one that STREFER_MODELS names"
             )
         return folder / file
 

@@ -115,7 +115,9 @@ def network(name: str, *, image_size: int = 1024, weights: Path | None = None, s
         from sam2.build_sam import build_sam2
     except ImportError as e:
         missing = f"{e.name or e} is not installed"
-        raise UserError(f"{missing}: pip install 'strefer-stream[sam2]', then 'sam2==1.1.0' (docs/sam2.md)") from None
+        raise UserError(
+            f"{missing}: SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0 (docs/sam2.md)"
+        ) from None
     overrides = [*chosen.overrides, *POSTPROCESSING, f"++model.image_size={image_size}"]
     if target:
         overrides += [f"++model._target_={target}"]

@@ -30,6 +30,7 @@ def checks(log_folder: Path) -> list[tuple[str, Check]]:
         ("LiteRT", compute.litert),
         ("models", networks.networks),
         ("torch", compute.torch),
+        ("sam2", compute.sam2),
         ("TensorRT", compute.tensorrt),
         ("GPU", compute.gpu),
         ("kafka-python", system.kafka),

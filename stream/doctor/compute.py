@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import warnings
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from stream.doctor.rows import Row, first_line, load
@@ -73,7 +75,7 @@ def litert() -> list[Row]:
 def torch() -> list[Row]:
     module, detail = load("torch", "torch")
     if module is None:
-        return [Row("torch", "warn", f"{detail}; only GPU decoding and kernels need it", "pip install torch")]
+        return [Row("torch", "warn", f"{detail}; profile sam2, GPU decoding and kernels need it", "docs/sam2.md")]
     rows = [Row("torch", "ok", detail)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a driver that is too old warns, and is_available says the rest
@@ -86,6 +88,14 @@ def torch() -> list[Row]:
         else:
             rows.append(Row("torch CUDA", "warn", "a CPU build", "install torch's CUDA build on a machine with a GPU"))
     return rows
+
+
+def sam2() -> list[Row]:
+    """The package, without which profile sam2 does not run; it is not imported, for that takes seconds."""
+    if find_spec("sam2") is None:
+        mend = "SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0 (docs/sam2.md)"
+        return [Row("sam2", "warn", "not installed; only profile sam2 needs it", mend)]
+    return [Row("sam2", "ok", version("sam2"))]
 
 
 def tensorrt() -> list[Row]:
