@@ -86,7 +86,7 @@ def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UserError, match="sam2 is not installed: .*--no-deps .*sam2==1.1.0"):
+    with pytest.raises(UserError, match=r"sam2 is not installed: .*--no-deps .*sam2==1.1.0"):
         network("mini")
 
 
