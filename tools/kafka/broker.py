@@ -25,7 +25,7 @@ from engines.errors import UserError
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 JAVA = 17
-START_S = 150.0
+START_S = 60.0
 TRIES = 3
 """A broker that dies while it starts is started again, as a supervisor would."""
 
@@ -93,14 +93,16 @@ class JarBroker:
             properties.write_text(_PROPERTIES.format(**values) + self._extra.format(**values))
             cluster = self._java("kafka.tools.StorageTool", "random-uuid").strip()
             self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
-        until = time.monotonic() + START_S
-        if not any(self._comes_up(properties, until) for _ in range(TRIES)):
-            cause = f"it has not answered for {START_S:.0f} s" if self._process else f"it died {TRIES} times"
-            self.kill()
+        if not any(self._comes_up(properties) for _ in range(TRIES)):
+            cause = f"it died or did not answer for {START_S:.0f} s, {TRIES} times"
             raise UserError(f"the Kafka broker does not start, {cause}: {_last_words(self.home / 'broker.log')}")
 
-    def _comes_up(self, properties: Path, until: float) -> bool:
-        """Run it and wait for it to answer; false where it dies or the time is over."""
+    def _comes_up(self, properties: Path) -> bool:
+        """Run it and wait for it to answer; false where it dies, or does not answer in time and so is killed.
+
+        After a kill -9 it has been seen to read its own metadata over and over, for minutes, without an answer.
+        """
+        until = time.monotonic() + START_S
         with (self.home / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("kafka.Kafka", str(properties)), stdout=log, stderr=log, start_new_session=True
@@ -110,6 +112,7 @@ class JarBroker:
                 self._process = None
                 return False
             if time.monotonic() > until:
+                self.kill()
                 return False
             time.sleep(0.05)
         return True
