@@ -115,7 +115,9 @@ def follow(scene: Scene, folder: Path, segmenter: TruthSegmenter, *, restart_aft
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("spec", "least"), [("synthetic:two-people", 0.93), ("synthetic:exit-reentry", 0.95)])
+@pytest.mark.parametrize(
+    ("spec", "least"), [("synthetic:two-people?fps=15", 0.93), ("synthetic:exit-reentry?fps=15", 0.94)]
+)
 def test_true_masks_stay_true_with_their_identity(spec: str, least: float, tmp_path: Path) -> None:
     scene = make_scene(spec)
     segmenter = TruthSegmenter(scene)
@@ -131,7 +133,7 @@ def test_true_masks_stay_true_with_their_identity(spec: str, least: float, tmp_p
 
 @pytest.mark.slow
 def test_a_restart_begins_anew_from_the_last_masks(tmp_path: Path) -> None:
-    scene = make_scene("synthetic:two-people?seconds=5")
+    scene = make_scene("synthetic:two-people?seconds=5&fps=15")
     events = follow(scene, tmp_path, TruthSegmenter(scene), restart_after=3)
     found = score(scene.name, frames_of(scene, masks_of(events)))
     assert found.switches == 0
