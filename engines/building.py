@@ -8,10 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from engines.cache import Cache, Key
+from engines.digest import sha256
 from engines.errors import UserError
 from engines.networks import Network
 from engines.spec import EngineSpec
-from engines.store import sha256
 
 CALIBRATION = 24
 """Real inputs that int8 ranges are measured on."""

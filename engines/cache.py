@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.digest import sha256
 from engines.errors import UserError
 
 FORMAT = 1
@@ -65,7 +66,7 @@ class Cache:
         entry = _read(path)
         if entry is None:
             return None
-        if path.is_file() and path.stat().st_size == entry.size_bytes and _sha256(path) == entry.sha256:
+        if path.is_file() and path.stat().st_size == entry.size_bytes and sha256(path) == entry.sha256:
             return path
         self.say(f"{path} is damaged: it is built anew")
         with self._writing():
@@ -87,7 +88,7 @@ class Cache:
                 part = Path(scratch) / path.name
                 make(part)
                 note = {
-                    "facts": dict(key.facts), "size_bytes": part.stat().st_size, "sha256": _sha256(part)
+                    "facts": dict(key.facts), "size_bytes": part.stat().st_size, "sha256": sha256(part)
                 }  # fmt: skip
                 part.replace(path)
                 written = Path(scratch) / "note"
@@ -145,8 +146,3 @@ def _read(path: Path) -> Entry | None:
         return Entry(path, tuple(facts.items()), int(note["size_bytes"]), str(note["sha256"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -29,16 +29,14 @@ def models() -> None:
 @models.command("list")
 def list_models() -> None:
     """All files of the catalogue, and which are here."""
-    from rich.console import Console
-    from rich.table import Column, Table
+    from engines import tables
 
     store = environment_store()
-    table = Table(*(Column(name, no_wrap=True) for name in ("name", "for", "licence", "size", "here")), box=None)
+    table = tables.table("name", "for", "licence", "size", "here")
     for item in catalogue.known().values():
         path = store.locate(item)
         table.add_row(item.name, item.about, item.licence, f"{item.size_bytes / 1e6:.1f} MB", str(path or "-"))
-    widest = Console(width=1000).measure(table).maximum  # a path that is cut short cannot be copied
-    Console(width=widest).print(table)
+    tables.show(table)
 
 
 @models.command()

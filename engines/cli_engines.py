@@ -13,8 +13,6 @@ from engines.errors import UserError
 from engines.store import environment_cache, environment_store
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from engines.backends import Engine
     from engines.cache import Cache
     from engines.networks import Network
@@ -73,14 +71,16 @@ def list_engines() -> None:
     """All engines: in which forms they are here, and what is built of them."""
     from rich.console import Console
 
+    from engines import tables
+
     networks, cache = _all()
-    table = _table("engine", "for", "licence", "forms here", "batch", "built")
+    table = tables.table("engine", "for", "licence", "forms here", "batch", "built")
     built = [e.path.name for e in cache.entries()]
     for n in networks:
         axis = next((f"{a.least} to {a.most}" for a in n.spec.axes if a.name == n.spec.batch), "1")
         mine = [name.removeprefix(f"{n.name}-") for name in built if name.startswith(f"{n.name}-")]
         table.add_row(n.name, n.about, n.spec.licence, ", ".join(n.forms) or "-", axis, "\n".join(mine) or "-")
-    _print(table)
+    tables.show(table)
     Console().print(f"cache: {cache.folder}", soft_wrap=True)
 
 
@@ -115,6 +115,7 @@ def verify(
 
     Prints the largest and the mean error of every output. Exit code 1 where one is over the bound.
     """
+    from engines import tables
     from engines.compare import BOUNDS
     from engines.verifying import verified
 
@@ -124,7 +125,9 @@ def verify(
         raise UserError(f"--bound {bound}: wanted a number")
     work = _Work(names, backends, precision, device, threads)
     limit = BOUNDS[precision] if bound is None else bound
-    table = _table("engine", "backend", "inputs", "output", "max error", "mean error", "largest", "max/largest", "")
+    table = tables.table(
+        "engine", "backend", "inputs", "output", "max error", "mean error", "largest", "max/largest", ""
+    )
     over = False
     with work.progress():
         for network, how, engine in work.engines():
@@ -135,7 +138,7 @@ def verify(
                 table.add_row(network.name, f"{engine.backend} {precision}", kind, d.output,
                               f"{d.max_error:.2e}", f"{d.mean_error:.1e}", f"{d.largest:.3g}", f"{d.part:.1e}",
                               "ok" if within else "OVER")  # fmt: skip
-    _print(table)
+    tables.show(table)
     work.tell_failures()
     if over:
         click.echo(f"some errors are over {limit:g} of the output's largest magnitude", err=True)
@@ -154,13 +157,14 @@ def bench(
     batches: tuple[int, ...], seconds: float,
 ) -> None:  # fmt: skip
     """Time backends on random inputs: milliseconds of a run, and of a row of its batch."""
+    from engines import tables
     from engines.timing import timed
 
     if not seconds <= 3600:
         raise UserError(f"--seconds {seconds}: wanted an hour at most")
 
     work = _Work(names, backends, precision, device, threads)
-    table = _table("engine", "backend", "batch", "best ms", "median ms", "p95 ms", "ms a row", "runs")
+    table = tables.table("engine", "backend", "batch", "best ms", "median ms", "p95 ms", "ms a row", "runs")
     with work.progress():
         for network, how, engine in work.engines():
             work.say(f"{network.name}: timing {engine.backend}")
@@ -168,7 +172,7 @@ def bench(
                 figures = (t.best_ms, t.median_ms, t.p95_ms, t.median_ms / size)
                 table.add_row(network.name, f"{engine.backend} {precision}", str(size),
                               *(f"{ms:.2f}" for ms in figures), str(t.runs))  # fmt: skip
-    _print(table)
+    tables.show(table)
     work.tell_failures()
 
 
@@ -246,17 +250,3 @@ def _all() -> tuple[tuple[Network, ...], Cache]:
     return (*lite(store), *sam2.networks(store)), Cache(
         environment_cache() / "engines", say=lambda line: click.echo(line, err=True)
     )
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Column, Table
-
-    return Table(*(Column(name, no_wrap=True) for name in columns), box=None)
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    if table.row_count:
-        widest = Console(width=1000).measure(table).maximum  # a figure that is cut short says nothing
-        Console(width=widest).print(table)

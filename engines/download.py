@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from engines import digest
 
 TIMEOUT_S = 20
 BLOCK_BYTES = 1 << 18
@@ -24,7 +25,7 @@ def fetch(url: str, target: Path, *, sha256: str, size_bytes: int, progress: boo
     of which nothing is kept."""
     with part_of(target, sha256).open("ab") as part, _bar(target.name, size_bytes, progress) as show:
         fcntl.flock(part, fcntl.LOCK_EX)
-        if target.is_file() and _is(target, sha256):
+        if target.is_file() and digest.sha256(target) == sha256:
             return  # another process had it meanwhile
         resumed = part.tell() > 0
         try:
@@ -53,7 +54,7 @@ def _all(url: str, part: BinaryIO, sha256: str, size_bytes: int, show: Callable[
         except broken:
             if part.tell() <= done:
                 raise
-    if part.tell() != size_bytes or not _is(Path(part.name), sha256):
+    if part.tell() != size_bytes or digest.sha256(Path(part.name)) != sha256:
         raise ValueError("it is not the file the catalogue names (sha256)")
 
 
@@ -89,11 +90,6 @@ def _rest(url: str, part: BinaryIO, size_bytes: int, show: Callable[[int], None]
 def _empty(part: BinaryIO) -> None:
     part.truncate(0)
     part.seek(0)
-
-
-def _is(path: Path, sha256: str) -> bool:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest() == sha256
 
 
 @contextlib.contextmanager

@@ -10,18 +10,10 @@ from pathlib import Path
 
 import torch
 
-from engines.errors import UserError
+from engines.errors import UserError, first_line
 from engines.spec import EngineSpec
 
 OPSET = 18
-
-
-def check_installed() -> None:
-    """Raises UserError, one line, where what torch.onnx exports with is missing (it tells that itself in twenty)."""
-    try:
-        import onnxscript  # noqa: F401
-    except ImportError:
-        raise UserError("onnxscript is not installed: pip install 'strefer-stream[engines]'") from None
 
 
 def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None:
@@ -29,7 +21,10 @@ def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None
 
     An axis whose least size is 1 is traced at 2 or more: the exporter would take a 1 for a constant. Raises UserError
     in one line where it does not export, or what exports is missing."""
-    check_installed()
+    try:
+        import onnxscript  # noqa: F401 - torch.onnx imports it, and tells a missing one in twenty lines
+    except ImportError:
+        raise UserError("onnxscript is not installed: pip install 'strefer-stream[engines]'") from None
     sizes = {axis.name: min(axis.most, max(2, axis.usual)) for axis in spec.axes}
     ranges = {
         axis.name: torch.export.Dim(axis.name, min=axis.least, max=axis.most) for axis in spec.axes if axis.most > 1
@@ -51,8 +46,7 @@ def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None
                 dynamic_shapes=shapes if ranges else None, external_data=False, optimize=True,
             )  # fmt: skip
     except Exception as e:  # torch.onnx wraps every cause in a class of its own
-        lines = [line.strip() for line in str(e).splitlines() if line.strip()]
-        raise UserError(f"{spec.name} does not export to ONNX: {(lines or [type(e).__name__])[0][:300]}") from e
+        raise UserError(f"{spec.name} does not export to ONNX: {first_line(e)}") from e
 
 
 @contextlib.contextmanager

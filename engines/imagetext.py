@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from engines.backends.ort import OrtSession
 from engines.crops import F32, U8, shrink
-from engines.errors import UserError
+from engines.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -157,7 +157,7 @@ def load(folder: Path, files: dict[str, Path], key: str, *, threads: int = 2) ->
     try:
         tokenizer = Tokenizer.from_file(str(files["tokenizer"]))
     except Exception as e:  # tokenizers raises Exception itself
-        raise UserError(f"{files['tokenizer']} is no tokenizer: {str(e).splitlines()[0]}") from None
+        raise UserError(f"{files['tokenizer']} is no tokenizer: {first_line(e)}") from None
     filler, number = _filler(tokenizer, config)
     tokenizer.enable_truncation(config.length)
     tokenizer.enable_padding(length=config.length, pad_id=number, pad_token=filler)

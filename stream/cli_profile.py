@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from engines.errors import UserError
+from engines.sam2.variants import ADDRESS, VARIANTS
 from engines.store import environment_store
 
 if TYPE_CHECKING:
     from stream.sam import Segments
 
 F = TypeVar("F", bound=Callable[..., object])
-VARIANTS = ("tiny", "small", "base+", "large", "mini")
 SIZES = (256, 512, 1024)
 
 
@@ -65,8 +65,6 @@ class Profile:
             if not self.weights.is_file():
                 raise UserError(f"--sam2-weights {self.weights}: no such file")
             return self.weights
-        from engines.sam2.variants import ADDRESS, VARIANTS
-
         file = VARIANTS[self.variant].file
         folder = environment_store().folder("sam2")
         if not file:
@@ -103,7 +101,8 @@ def profile_options(command: F) -> F:
 def _profile(name: str, which: str, weights: Path | None, *, drawn: bool) -> Profile:
     variant, _, size = which.partition("@")
     if variant not in VARIANTS:
-        raise UserError(f"--sam2 {which}: no SAM 2.1 {variant!r}; there are {', '.join(VARIANTS[:4])}")
+        published = [name for name, v in VARIANTS.items() if v.file]
+        raise UserError(f"--sam2 {which}: no SAM 2.1 {variant!r}; there are {', '.join(published)}")
     if size and size not in map(str, SIZES):
         raise UserError(f"--sam2 {which}: size {size!r}; there are {', '.join(map(str, SIZES))}")
     if name == "lite" and (weights is not None or drawn or which != "tiny"):

@@ -17,7 +17,7 @@ from engines import deeplab, pose
 from engines.crops import F32, U8, Crop
 from engines.deeplab import SegmentationNet
 from engines.pose import PoseNet
-from stream.entity import SOLID
+from stream.entity import SOLID, Entity
 from stream.patch import HALF, Patch, to_levels, window_of
 
 COST = {"pose": 4, "segment": 6, "cut": 6}
@@ -94,6 +94,16 @@ class Outliner:
             if prior is not None and prior.area and category not in SOLID:
                 return Outline(prior, 0.2)  # the network lost it for once: what flow carried is better than a guess
         return Outline(_cut_out(rgb, box, window, prior), 0.5)
+
+    def pose(self, rgb: U8, box: F32, category: str, prior: Patch | None) -> Outline | None:
+        """What the pose network says of a person; None of anything else, and where there is no such network."""
+        if category != "person" or self._pose is None:
+            return None
+        return self.outline(rgb, box, category, prior, grow=0.15, second_opinion=False)
+
+    def holds(self, e: Entity, box: F32) -> bool:
+        """Whether an entity's mask is already what a detection shows. Flow drifts: each detection is drawn anew."""
+        return False
 
     def _doubted(
         self, rgb: U8, box: F32, levels: U8, window: tuple[int, int, int, int], prior: Patch | None, *, ask: bool

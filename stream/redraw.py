@@ -66,7 +66,7 @@ class Redraw:
     def take(self, e: Entity, others: list[Entity], view: View, box: F32, proposal: Outline | None) -> None:
         """A detection with this box is the entity: draw it there, unless the mask contradicts what is known."""
         was_hidden = e.patch is None or e.state == "hidden"
-        if isinstance(self._outliner, SamMasks) and self._outliner.holds(e, box):
+        if self._outliner.holds(e, box):
             self._stand(e, view, proposal or self._outliner.pose(view.rgb, box, e.category, e.patch))
             return
         if proposal is None:

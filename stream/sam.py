@@ -98,10 +98,8 @@ class SamMasks:
         return Outline(patch, float(1 / (1 + np.exp(-np.clip(seen.score, -50, 50)))))
 
     def pose(self, rgb: U8, box: F32, category: str, prior: Patch | None) -> Outline | None:
-        """What the pose network says of a person; None of anything else, and where there is no such network."""
-        if category != "person" or self._outliner.kind(category) != "pose":
-            return None
-        return self._outliner.outline(rgb, box, category, prior, grow=0.15, second_opinion=False)
+        """See `Outliner.pose`."""
+        return self._outliner.pose(rgb, box, category, prior)
 
     def look(self, state: FollowState, view: View) -> None:
         """Take a frame in hand. Where it does not follow the feed's last one here, the feed is forgotten first."""

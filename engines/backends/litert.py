@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from engines.backends import F32
-from engines.errors import UserError
+from engines.errors import UserError, first_line
 from engines.spec import EngineSpec
 
 
@@ -74,7 +74,7 @@ def _load(path: Path, threads: int) -> Any:
             net = Interpreter(str(path), num_threads=threads)
             net.allocate_tensors()
     except ValueError as e:
-        raise UserError(f"{path} does not load in LiteRT: {str(e).splitlines()[0]}") from None
+        raise UserError(f"{path} does not load in LiteRT: {first_line(e)}") from None
     return net
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.backends import F32
 from engines.backends.providers import CPU, MENDS, ORDER, RTX, Attempt, attempts
-from engines.errors import UserError
+from engines.errors import UserError, first_line
 from engines.spec import EngineSpec, TensorSpec
 
 _BFLOAT16 = 16
@@ -28,7 +28,7 @@ class OrtSession:
         try:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as e:  # onnxruntime raises its own classes, none of them exported
-            raise UserError(f"{path} does not load in onnxruntime: {_first_line(e)}") from None
+            raise UserError(f"{path} does not load in onnxruntime: {first_line(e)}") from None
         self._input = self._session.get_inputs()[0].name
         self.path = path
         self.inputs = tuple(i.name for i in self._session.get_inputs())
@@ -43,7 +43,7 @@ class OrtSession:
         try:
             found: F32 = self._session.run([output], dict(feeds))[0]
         except Exception as e:  # onnxruntime raises its own classes, none of them exported
-            raise UserError(f"{self.path} does not run: {_first_line(e)}") from None
+            raise UserError(f"{self.path} does not run: {first_line(e)}") from None
         return found
 
 
@@ -95,7 +95,7 @@ class OrtEngine:
                 return dict(zip(names, self._session.run(names, feeds), strict=True))
             return self._bound(inputs, sizes)
         except Exception as e:  # onnxruntime raises its own classes, none of them exported
-            raise UserError(f"{self.path} does not run: {_first_line(e)}") from None
+            raise UserError(f"{self.path} does not run: {first_line(e)}") from None
 
     def _bound(self, inputs: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
         import torch
@@ -161,7 +161,7 @@ def _try(ort: Any, attempt: Attempt, path: Path, options: Any, exclusive: bool) 
     except UserError:
         raise
     except Exception as e:  # onnxruntime raises its own classes, none of them exported
-        raise UserError(f"{path} does not load in onnxruntime on {name}: {_first_line(e)}") from None
+        raise UserError(f"{path} does not load in onnxruntime on {name}: {first_line(e)}") from None
     if session.get_providers()[0] != wanted:
         raise UserError(f"{name} is listed, but the session runs on {ran_on(session)}: {MENDS[wanted]}")
     return session
@@ -214,7 +214,3 @@ def _element(tensor: TensorSpec) -> Any:
 
 def _short(provider: str) -> str:
     return provider.removesuffix("ExecutionProvider")
-
-
-def _first_line(e: BaseException) -> str:
-    return str(e).splitlines()[0] if str(e) else type(e).__name__

@@ -11,7 +11,7 @@ import torch
 
 from engines.backends.buckets import powers
 from engines.backends.graphs import GraphRunner, Tensors
-from engines.errors import UserError
+from engines.errors import UserError, first_line
 from engines.spec import EngineSpec
 
 AUTOCAST = {"": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -76,9 +76,11 @@ class TorchEngine:
         try:
             with self._narrowed():
                 found = self._call(*(inputs[t.name] for t in self.spec.inputs))
-        except Exception as e:
+        except Exception as e:  # of the compiler's classes, which are told apart by where they are from
             if "torch._inductor" in type(e).__module__ or "torch._dynamo" in type(e).__module__:
-                raise UserError(f"{self.spec.name} does not compile: {_first_line(e)}; take torch in its place") from e
+                raise UserError(
+                    f"{self.spec.name} does not compile: {first_line(e, 200)}; take torch in its place"
+                ) from e
             raise
         listed = [found] if isinstance(found, torch.Tensor) else list(found)
         return {t.name: x for t, x in zip(self.spec.outputs, listed, strict=True)}
@@ -131,7 +133,3 @@ def to_device(x: Any, dtype: str, device: torch.device) -> torch.Tensor:
 def to_host(x: torch.Tensor) -> Any:
     """A tensor as a NumPy array, bfloat16 widened to float32."""
     return (x.float() if x.dtype == torch.bfloat16 else x).cpu().numpy()
-
-
-def _first_line(e: BaseException) -> str:
-    return next((line.strip() for line in str(e).splitlines() if line.strip()), type(e).__name__)[:200]

@@ -33,10 +33,7 @@ def masked(
     shown: torch.Tensor,
 ) -> torch.Tensor:
     """One masked attention: the plain form, the reference of the others, and the one that is exported."""
-    n, m, cells, _ = keys.shape
-    k = torch.cat([keys.flatten(1, 2), point_keys], 1)
-    v = torch.cat([memory.flatten(1, 2), points], 1)
-    mask = torch.cat([alive[:, :, None].expand(n, m, cells).flatten(1, 2), shown], 1)
+    k, v, mask = _in_a_row(keys, point_keys, memory, points, alive, shown)
     # On CUDA cuDNN's kernel is kept out: it fails for values narrower than keys (PyTorch 2.11).
     kinds = sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]) if query.is_cuda else nullcontext()
     with kinds:
@@ -57,12 +54,10 @@ def blocked(
 ) -> torch.Tensor:
     """For CPUs: by blocks of queries of one object, so that scores stay in the cache and memory is 8 MB however many
     objects there are. A CPU gains nothing from a batch: the loop over blocks is all the work there is."""
-    n, m, cells, _ = keys.shape
-    k = torch.cat([keys.flatten(1, 2), point_keys], 1)
-    v = torch.cat([memory.flatten(1, 2), points], 1)
-    mask = torch.cat([alive[:, :, None].expand(n, m, cells).flatten(1, 2), shown], 1)
+    k, v, mask = _in_a_row(keys, point_keys, memory, points, alive, shown)
     bias = None if bool(mask.all()) else torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
     query = query * (query.shape[-1] ** -0.5)
+    n, cells, _ = query.shape
     out = query.new_empty(n, cells, v.shape[-1])
     for i in range(n):
         values = v[i].t().contiguous()
@@ -115,6 +110,20 @@ def narrow(
         from kernels.reference.attend import attend
     seen, sums = attend(query, keys, memory, alive)
     return _together(seen, sums, query, point_keys, points, shown)
+
+
+def _in_a_row(
+    keys: torch.Tensor,
+    point_keys: torch.Tensor,
+    memory: torch.Tensor,
+    points: torch.Tensor,
+    alive: torch.Tensor,
+    shown: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Keys [N, K, 256], values [N, K, 64] and mask [N, K] bool of all memories' cells, then of all points."""
+    k = torch.cat([keys.flatten(1, 2), point_keys], 1)
+    v = torch.cat([memory.flatten(1, 2), points], 1)
+    return k, v, torch.cat([alive[:, :, None].expand(keys.shape[:3]).flatten(1, 2), shown], 1)
 
 
 def _together(

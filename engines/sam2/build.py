@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from engines.digest import sha256
 from engines.errors import UserError
 from engines.sam2 import onednn
 from engines.sam2.attend import way
@@ -18,7 +19,6 @@ from engines.sam2.layers import cast
 from engines.sam2.memory import MemoryEncoder
 from engines.sam2.variants import STRIDE, variant
 from engines.sam2.weights import draw, load
-from engines.store import sha256
 
 POSTPROCESSING = (
     "++model.sam_mask_decoder_extra_args.dynamic_multimask_via_stability=true",

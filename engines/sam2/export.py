@@ -14,21 +14,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from engines.export import check_installed
+from engines.export import export_onnx
 from engines.sam2.build import Sam2
-
-OPSET = 18
-PARTS = ("encoder", "decoder", "memory", "attention")
+from engines.sam2.parts import PARTS, spec
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A part's module, an example of its inputs by name, its outputs' names, and which axes of inputs are dynamic."""
+    """A part's module, an example of its inputs by name, and its outputs' names."""
 
     module: nn.Module
     inputs: dict[str, torch.Tensor]
     outputs: tuple[str, ...]
-    dynamic: dict[str, dict[int, str]]
 
 
 class PromptedDecoder(nn.Module):
@@ -56,8 +53,18 @@ class PromptedDecoder(nn.Module):
         return out
 
 
+def module(model: Sam2, part: str) -> nn.Module:
+    """A part as it is exported. Raises ValueError for another part."""
+    if part == "decoder":
+        return PromptedDecoder(model.decoder)
+    if part not in PARTS:
+        raise ValueError(f"no part {part!r}; there are {', '.join(PARTS)}")
+    found: nn.Module = getattr(model, part)
+    return found
+
+
 def signature(model: Sam2, part: str, *, frames: int = 2, objects: int = 3, points: int = 2) -> Signature:
-    """What a part takes and gives, with random inputs of these counts. Raises ValueError for another part."""
+    """A part, with random inputs of these counts, fill levels differing. Raises ValueError for another part."""
     side, grid, kind = model.side, model.grid, model.dtype
     cells = grid * grid
     generator = torch.Generator().manual_seed(0)
@@ -68,13 +75,11 @@ def signature(model: Sam2, part: str, *, frames: int = 2, objects: int = 3, poin
     def count(*values: int) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.int64, device=model.device)
 
-    n, frame = objects, count(*(i % frames for i in range(objects)))
+    n, frame, exact = objects, count(*(i % frames for i in range(objects))), torch.float32
+    inputs: dict[str, torch.Tensor] = {}
     if part == "encoder":
-        return Signature(
-            model.encoder, {"frames": noise(frames, 3, side, side)}, ("top", "mid", "high"), {"frames": {0: "frames"}}
-        )
-    if part == "decoder":
-        exact = torch.float32
+        inputs = {"frames": noise(frames, 3, side, side)}
+    elif part == "decoder":
         inputs = {
             "tokens": noise(n, cells, 256),
             "mid": noise(n, 64, 2 * grid, 2 * grid), "high": noise(n, 32, 4 * grid, 4 * grid),
@@ -84,18 +89,13 @@ def signature(model: Sam2, part: str, *, frames: int = 2, objects: int = 3, poin
             "has_mask": count(*(i % 2 for i in range(n))).bool(),
             "multimask": count(*(i % 3 > 0 for i in range(n))).bool(),
         }  # fmt: skip
-        dynamic = {name: {0: "objects"} for name in inputs}
-        dynamic["points"], dynamic["labels"] = {0: "objects", 1: "points"}, {0: "objects", 1: "points"}
-        return Signature(PromptedDecoder(model.decoder), inputs, ("logits", "pointer", "score", "iou"), dynamic)
-    if part == "memory":
+    elif part == "memory":
         inputs = {
             "top": noise(frames, cells, 256), "frame": frame,
-            "logits": noise(n, 1, 4 * grid, 4 * grid, of=torch.float32), "score": noise(n, 1, of=torch.float32),
+            "logits": noise(n, 1, 4 * grid, 4 * grid, of=exact), "score": noise(n, 1, of=exact),
             "prompted": count(*(i % 2 for i in range(n))).bool(),
         }  # fmt: skip
-        dynamic = {name: {0: "objects"} for name in inputs} | {"top": {0: "frames"}}
-        return Signature(model.memory, inputs, ("memory",), dynamic)
-    if part == "attention":
+    elif part == "attention":
         fills = [1 + (3 * i) % model.memories for i in range(n)]
         ages = [[6, *range(f - 1), *[-1] * (model.memories - f)] for f in fills]
         distances = [[20, *range(1, 2 * f), *[-1] * (model.pointers - 2 * f)] for f in fills]
@@ -104,9 +104,7 @@ def signature(model: Sam2, part: str, *, frames: int = 2, objects: int = 3, poin
             "age": torch.tensor(ages, device=model.device), "pointers": noise(n, model.pointers, 256),
             "distance": torch.tensor([d[: model.pointers] for d in distances], device=model.device),
         }  # fmt: skip
-        dynamic = {name: {0: "objects"} for name in inputs} | {"top": {0: "frames"}}
-        return Signature(model.attention, inputs, ("tokens",), dynamic)
-    raise ValueError(f"no part {part!r}; there are {', '.join(PARTS)}")
+    return Signature(module(model, part), inputs, tuple(t.name for t in spec(part, part, side, "").outputs))
 
 
 def export(model: Sam2, part: str, path: Path) -> Signature:
@@ -117,12 +115,5 @@ def export(model: Sam2, part: str, path: Path) -> Signature:
     if model.attention.attend.__name__ != "masked":
         raise ValueError("a model is exported that was built with attention='masked'")
     told = signature(model, part)
-    shapes = {name: dict.fromkeys(told.dynamic.get(name, {}), torch.export.Dim.DYNAMIC) or None for name in told.inputs}
-    check_installed()
-    with torch.no_grad():
-        torch.onnx.export(
-            told.module, tuple(told.inputs.values()), path, input_names=list(told.inputs),
-            output_names=list(told.outputs), dynamic_shapes=tuple(shapes.values()), opset_version=OPSET, dynamo=True,
-            external_data=False, verbose=False,
-        )  # fmt: skip
+    export_onnx(told.module, spec(part, part, model.side, "", str(model.dtype).removeprefix("torch.")), path)
     return told

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engines.digest import sha256
 from engines.sam2.build import Sam2, build
 from engines.sam2.encoder import Features
 from engines.sam2.graphs import GraphTracker
 from engines.sam2.prompt import Prompt, answer
 from engines.sam2.tracker import Tracker
-from engines.store import sha256
 from kernels.preprocess import preprocess
 
 F32 = NDArray[np.float32]

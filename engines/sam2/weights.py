@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from engines.errors import UserError
+from engines.digest import sha256
+from engines.errors import UserError, first_line
 from engines.sam2.variants import Variant
-from engines.store import sha256
 
 GAIN = 1.0
 """Of a drawn layer: enough that what goes in is to be seen in what comes out, not so much that rounding is."""
@@ -33,7 +33,7 @@ def load(base: Any, path: Path, chosen: Variant) -> None:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)["model"]
     except Exception as e:  # torch.load raises whatever the bytes make it stumble over
-        raise UserError(f"{path} is no SAM 2 checkpoint: {_line(e)}") from None
+        raise UserError(f"{path} is no SAM 2 checkpoint: {first_line(e, 120)}") from None
     if problem := mismatch(found, base.state_dict()):
         raise UserError(f"{path} does not fit this SAM 2.1 variant: {problem}; take the variant it was made for")
     base.load_state_dict(found)
@@ -71,8 +71,3 @@ def draw(base: Any, seed: int) -> None:
                 gain = GAIN * (FOCUS if ".cross_attn_image." in name else 1)
                 parameter.copy_(gain * noise / parameter[0].numel() ** 0.5)
         base.sam_mask_decoder.pred_obj_score_head.layers[-1].bias += SEEN
-
-
-def _line(e: BaseException) -> str:
-    text = str(e).strip().splitlines()
-    return (text[0] if text else type(e).__name__)[:120]

@@ -29,12 +29,12 @@ PROGRAMS = 132
 def _pairs(table, out, TILE: tl.constexpr, PIXELS: tl.constexpr, ALIGNED: tl.constexpr, OWN: tl.constexpr):
     """Add the pixels that the masks of each pair share, and each mask's own.
 
-    table: [T, 12] int64: address of the tile's first mask of a and of b, masks on both sides, pixels of a mask, pixels
+    table: [T, 11] int64: address of the tile's first mask of a and of b, masks on both sides, pixels of a mask, pixels
     of a stretch, where in out the shared pixels go and their row length, where those of the same pairs the other way
-    round go, where a's areas go and where b's (all of these -1: another tile sees to them, or nobody needs them), 0.
+    round go, where a's areas go and where b's (all of these -1: another tile sees to them, or nobody needs them).
     out: int32, zeros at first. OWN: whether areas are wanted.
     """
-    row = table + tl.program_id(0) * 12
+    row = table + tl.program_id(0) * 11
     at_a, at_b, pixels, stretch = tl.load(row), tl.load(row + 1), tl.load(row + 4), tl.load(row + 5)
     first_a, first_b = at_a.to(tl.pointer_type(tl.int8)), at_b.to(tl.pointer_type(tl.int8))
     if ALIGNED:
@@ -138,24 +138,27 @@ def _table(
     groups: Sequence[tuple[torch.Tensor, torch.Tensor]], first: Sequence[int], side: int
 ) -> tuple[list[tuple[int, ...]], int]:
     """The tiles, and the stretches that the longest masks are cut into."""
-    count = sum(triton.cdiv(len(a), side) * triton.cdiv(len(b), side) for a, b in groups)
+    places = [_places(a, b, side) for a, b in groups]
+    programs = triton.cdiv(PROGRAMS, max(1, sum(map(len, places))))
     tiles: list[tuple[int, ...]] = []
     most = 1
-    for begin, (a, b) in zip(first[:-1], groups, strict=True):
+    for begin, (a, b), group in zip(first[:-1], groups, places, strict=True):
         m, n, pixels, same = len(a), len(b), a.shape[1] * a.shape[2], _same(a, b)
-        if not m or not n or not pixels:
-            continue
-        if same:
-            count -= triton.cdiv(m, side) * (triton.cdiv(m, side) - 1) // 2
-        wanted = max(1, min(triton.cdiv(PROGRAMS, max(1, count)), triton.cdiv(pixels, 8 * PIXELS)))
+        wanted = max(1, min(programs, triton.cdiv(pixels, 8 * PIXELS)))
         stretch = triton.cdiv(triton.cdiv(pixels, wanted), PIXELS) * PIXELS
         area = begin + m * n
-        for i in range(0, m, side):
-            for j in range(i if same else 0, n, side):
-                tiles.append(
-                    (a.data_ptr() + i * pixels, b.data_ptr() + j * pixels, min(side, m - i), min(side, n - j),
-                     pixels, stretch, begin + i * n + j, n, begin + j * n + i if same and i != j else -1,
-                     area + i if j == 0 else -1, area + m + j if i == 0 else -1, 0)
-                )  # fmt: skip
-                most = max(most, triton.cdiv(pixels, stretch))
+        for i, j in group:
+            tiles.append(
+                (a.data_ptr() + i * pixels, b.data_ptr() + j * pixels, min(side, m - i), min(side, n - j),
+                 pixels, stretch, begin + i * n + j, n, begin + j * n + i if same and i != j else -1,
+                 area + i if j == 0 else -1, area + m + j if i == 0 else -1)
+            )  # fmt: skip
+            most = max(most, triton.cdiv(pixels, stretch))
     return tiles, most
+
+
+def _places(a: torch.Tensor, b: torch.Tensor, side: int) -> list[tuple[int, int]]:
+    """The first pair of each tile of a group; of masks with themselves one half, and none where there are no pixels."""
+    if 0 in a.shape:
+        return []
+    return [(i, j) for i in range(0, len(a), side) for j in range(i if _same(a, b) else 0, len(b), side)]

@@ -162,17 +162,20 @@ def test_a_patch_is_what_interpolation_makes_of_logits() -> None:
 def test_the_feed_used_longest_ago_gives_way() -> None:
     class Counting:
         name, backend, sha256, free = "counting", "none", "", 0
-        forgotten: list[int] = []  # noqa: RUF012
+
+        def __init__(self) -> None:
+            self.forgotten: list[int] = []
 
         def forget(self, slots: Sequence[int]) -> None:
             self.forgotten += slots
 
-    masks = SamMasks(Counting(), outliner=None)  # type: ignore[arg-type]
+    counting = Counting()
+    masks = SamMasks(counting, outliner=None)  # type: ignore[arg-type]
     from stream.sam import _Feed
 
     masks._feeds = {"old": _Feed(1, {3, 4}), "new": _Feed(2, {5})}
     assert masks._make_room("new")
-    assert Counting.forgotten == [3, 4]
+    assert counting.forgotten == [3, 4]
     assert not masks._make_room("new")
 
 
