@@ -70,14 +70,16 @@ class StormyWriter:
 
 
 class Switch(Weather):
-    """Away while `down` is set."""
+    """Away while `down` is set. Sets `tired` once it was asked three times in vain."""
 
-    def __init__(self) -> None:
+    def __init__(self, tired: threading.Event | None = None, *, down: bool = False) -> None:
         super().__init__(1)
-        self.down = False
+        self.down, self.tired = down, tired
 
     def ask(self, what: str) -> None:
         if self.down:
+            if self.tired is not None and len(self.raised) >= 2:
+                self.tired.set()
             super().ask(what)
 
 
@@ -132,28 +134,26 @@ def test_away_now_and_then(calm: Told, tmp_path: Path, every: int, spooled: bool
 
 
 def test_a_file_that_waits_can_be_stopped_and_goes_on(calm: Told) -> None:
-    log, weather, stop = MemoryLog(), Switch(), threading.Event()
+    log, stop = MemoryLog(), threading.Event()
+    weather = Switch(tired=stop)
 
     def outage(done: float, total: float | None) -> None:
         weather.down = done >= 3
-        if weather.down:
-            threading.Timer(0.05, stop.set).start()
 
     with pytest.raises(LogAwayError):
         run(StormyLog(log, weather), progress=outage, stop=stop)
     assert len(told(log)) == 3
-    assert len(weather.raised) > 2
+    assert len(weather.raised) == 3
     assert run(log) == Produced(3, "end")
     assert told(log) == calm
 
 
 def test_away_at_the_start_can_be_stopped() -> None:
-    stop, weather = threading.Event(), Switch()
-    weather.down = True
-    threading.Timer(0.05, stop.set).start()
+    stop = threading.Event()
+    weather = Switch(tired=stop, down=True)
     with pytest.raises(LogAwayError):
         run(StormyLog(MemoryLog(), weather), stop=stop)
-    assert len(weather.raised) > 2
+    assert len(weather.raised) == 3
 
 
 @pytest.mark.parametrize("spooled", [False, True])
