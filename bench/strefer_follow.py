@@ -62,10 +62,10 @@ class Follower:
         size = (int(rgb.shape[0]), int(rgb.shape[1]))
         small = small_image(rgb)
         flow = Flow(flow_image(small), flow_image(small_image(before)), size)
-        self._background.step(self._ground, small, flow, self._state.entities)
+        now = self._background.step(self._ground, small, flow, self._state.entities)
 
         def sharpen(patch: Patch, box: F32, others: list[Patch], category: str) -> Patch:
-            return self._background.sharpen(self._ground, patch, box, others, flow, size, rigid=category in RIGID)
+            return self._background.sharpen(self._ground, now, patch, box, others, flow, size, rigid=category in RIGID)
 
         view = View(rgb, self._now_us, STEP_US, flow, False, None, 1.0, sharpen)
         self._masklets.step(self._state, view)

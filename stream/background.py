@@ -32,19 +32,19 @@ class Background:
 
     def __init__(self, *, camera_px: float = 0.4, differs: float = 16.0) -> None:
         self._camera_px, self._differs = camera_px, differs
-        self._now: np.ndarray | None = None
 
-    def step(self, state: BackgroundState, rgb: U8, flow: Flow | None, entities: list[Entity]) -> None:
-        """Take a frame ([H, W, 3], of any size) in, with the masks and boxes of the frame before."""
+    def step(self, state: BackgroundState, rgb: U8, flow: Flow | None, entities: list[Entity]) -> U8 | None:
+        """Take a frame ([H, W, 3], of any size) in, with the masks and boxes of the frame before.
+
+        Returns the frame as `sharpen` wants it, [h, w, 3] uint8 LAB; None where there is no background."""
         if flow is None or max(abs(v) for v in flow.camera) > self._camera_px * flow.kx:
-            state.mean = state.seen = self._now = None
-            return
+            state.mean = state.seen = None
+            return None
         h, w = flow.coarse.shape[:2]
-        lab = cv2.cvtColor(shrink(rgb, (w, h)), cv2.COLOR_RGB2LAB)
-        self._now = lab
+        lab: U8 = cv2.cvtColor(shrink(rgb, (w, h)), cv2.COLOR_RGB2LAB)
         state.turn = not state.turn
         if state.mean is not None and state.turn:
-            return  # every second frame is enough to learn what stands still
+            return lab  # every second frame is enough to learn what stands still
         free = (np.abs(flow.coarse).max(axis=2) < 0.5).astype(np.uint8)
         for e in entities:
             self._keep_out(free, e, flow)
@@ -57,6 +57,7 @@ class Background:
         step = (lab.astype(np.float32) * 128 - state.mean) / np.minimum(n, _FULL)[..., None]
         state.mean = np.where(free[..., None] > 0, state.mean + step, state.mean).astype(np.uint16)
         state.seen = np.minimum(state.seen + free, _FULL).astype(np.uint8)
+        return lab
 
     def _keep_out(self, free: U8, e: Entity, flow: Flow) -> None:
         """Bar an entity's pixels from learning: its whole box while it rests, its mask (and a rim) while it moves."""
@@ -78,6 +79,7 @@ class Background:
     def sharpen(
         self,
         state: BackgroundState,
+        now: U8 | None,
         patch: Patch,
         box: np.ndarray,
         others: list[Patch],
@@ -91,7 +93,7 @@ class Background:
         Only what moves is added: where something stood when the background was learnt and has left, the wall behind
         differs from what was learnt, but it rests. rigid: the thing moves as one piece, so what moves along is it.
         """
-        if state.mean is None or state.seen is None or self._now is None or not patch.area:
+        if state.mean is None or state.seen is None or now is None or not patch.area:
             return patch
         h, w = state.seen.shape
         kx, ky = size[1] / w, size[0] / h
@@ -105,7 +107,7 @@ class Background:
         known = state.seen[y0:y1, x0:x1] >= _TRUSTED
         if known.size == 0 or (known.mean() < 0.5 and not rigid):
             return patch
-        delta = np.abs(self._now[y0:y1, x0:x1].astype(np.float32) - state.mean[y0:y1, x0:x1] / np.float32(128))
+        delta = np.abs(now[y0:y1, x0:x1].astype(np.float32) - state.mean[y0:y1, x0:x1] / np.float32(128))
         # Shadows change lightness more than colour.
         distance = 0.6 * delta[..., 0] + 1.2 * np.maximum(delta[..., 1], delta[..., 2])
         evidence = np.where(known, np.clip((distance - self._differs) * 4, -48, 80), 0).astype(np.float32)

@@ -49,14 +49,14 @@ class Profile:
             if self.drawn:
                 click.echo("note: SAM 2.1's weights are drawn at random: the masks mean nothing", err=True)
 
-    def segmenter(self) -> Segments | None:
+    def segmenter(self, *, max_batch_wait_s: float = 0.0) -> Segments | None:
         """SAM 2.1, loaded; None for lite. Raises UserError where the packages or the weights are not here."""
         if self.name == "lite":
             return None
         weights = self._weights()
         from engines.sam2.segmenter import load
 
-        return load(self.variant, size=self.size, weights=weights)
+        return load(self.variant, size=self.size, weights=weights, max_batch_wait_s=max_batch_wait_s)
 
     def _weights(self) -> Path | None:
         if self.drawn:

@@ -23,6 +23,7 @@ Examples:
   strefer worker --log run --drain                 (stop when nothing is left to do)
   strefer worker --kafka broker1:9092,broker2:9092
   strefer worker --log run --profile sam2          (masks by SAM 2.1; docs/sam2.md)
+  strefer worker --log run --profile sam2 --parallel 16 --max-batch-wait 10
   strefer worker --log run --health 8080           (http://127.0.0.1:8080/readyz)
   strefer worker --log run --vlm http://127.0.0.1:8000/v1 --vlm-model qwen2.5-vl
 """
@@ -42,6 +43,12 @@ Examples:
               help="Address --health listens on, 0.0.0.0 for all.  [default: 127.0.0.1]")  # fmt: skip
 @click.option("--health-limit", "health_limit_s", type=click.FloatRange(min=1), default=60.0, show_default=True,
               metavar="S", help="Longest a message may take before /healthz says no, seconds.")  # fmt: skip
+@click.option("--parallel", "lanes", type=click.IntRange(1, 64), metavar="N",
+              help="Feeds followed side by side; each takes memory for its frames.  [default: 8 with SAM 2.1 on a GPU, "
+              "else 1]")  # fmt: skip
+@click.option("--max-batch-wait", "max_batch_wait_ms", type=click.FloatRange(min=0, max=1000), default=5.0,
+              show_default=True, metavar="MS",
+              help="Of profile sam2: how long a feed's frame waits for others', to be run in one batch.")  # fmt: skip
 @profile_options
 @model_options
 def worker(
@@ -55,6 +62,8 @@ def worker(
     health_port: int | None,
     health_host: str | None,
     health_limit_s: float,
+    lanes: int | None,
+    max_batch_wait_ms: float,
 ) -> None:
     """Follow the feeds of a log: chunks in, annotation events out.
 
@@ -83,12 +92,13 @@ def worker(
     if new:
         click.echo(f"{place} is new and holds no feed yet: waiting for one", err=True)
     settle()
-    networks, segmenter = lite.load(environment_store()), profile.segmenter()
+    networks, segmenter = lite.load(environment_store()), profile.segmenter(max_batch_wait_s=max_batch_wait_ms / 1000)
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
     health.loaded()
     pipeline = Pipeline(networks, models=models, segmenter=segmenter)
-    one = Worker(log, pipeline, PyAVDecoder(), group=group, session_s=session_s)
+    lanes = lanes or (8 if segmenter is not None and segmenter.quick else 1)
+    one = Worker(log, pipeline, PyAVDecoder(), group=group, session_s=session_s, lanes=lanes)
 
     def finished(done: Done | None) -> bool:
         health.turn(done)

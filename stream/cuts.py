@@ -63,11 +63,11 @@ class CutState(msgspec.Struct):
 
 
 class _Score(ContentDetector):  # type: ignore[misc]
-    """PySceneDetect's content score of two frames: mean change of hue, saturation and lightness."""
+    """PySceneDetect's content score of two frames: mean change of hue, saturation and lightness. It remembers the
+    first, so each pair (feeds are scanned side by side) takes one of its own."""
 
     def between(self, a: U8, b: U8) -> float:
         t = FrameTimecode(0, fps=30.0)
-        self._last_frame = None
         self._calculate_frame_score(t, a)
         return float(self._calculate_frame_score(t, b))
 
@@ -92,7 +92,6 @@ class Cuts:
         self._floor, self._plain, self._ratio = floor, plain, ratio
         self._certain, self._known, self._hardly, self._flash_us = certain, known, hardly, flash_us
         self._mixed, self._gone, self._still = mixed, gone, still
-        self._score = _Score()
 
     def step(self, state: CutState, rgb: U8, pts_us: int) -> tuple[bool, U8, float]:
         """One frame [H, W, 3]: whether a new shot begins with it, its small BGR image, and its content score."""
@@ -104,7 +103,7 @@ class Cuts:
         if last is None or last.shape != image.shape:
             self._begin(state, None if grey.std() < _BLANK else grey)
             return last is not None, image, 0.0
-        score = self._score.between(last, image)
+        score = _Score().between(last, image)
         cut = self._is_new(state, image, grey, score, pts_us)
         if cut:
             self._begin(state, None if state.blank_us >= 0 else grey)

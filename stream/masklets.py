@@ -21,7 +21,7 @@ from stream.entity import LIVING, RIGID, Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, EntitySplit, ExitReason
 from stream.outline import Outliner
 from stream.overlap import claim, shadow
-from stream.patch import window_of
+from stream.patch import Patch, window_of
 from stream.redraw import Redraw
 from stream.reidentify import Reidentifier
 from stream.sam import SamMasks
@@ -84,6 +84,10 @@ class Masklets:
         if self._sam is not None:
             self._sam.keep(state, view)
         return events
+
+    def trace_back(self, patch: Patch, from_us: int, size: tuple[int, int]) -> list[tuple[int, Patch]] | None:
+        """See `SamMasks.trace_back`; None in lite, where flow looks back."""
+        return None if self._sam is None else self._sam.trace_back(patch, from_us, size)
 
     def leave_all(self, state: FollowState, reason: ExitReason, scale: float) -> list[Body]:
         """Every live entity exits at once: a cut, a gap, the feed's end."""

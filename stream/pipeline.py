@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import cv2
@@ -53,7 +54,7 @@ from stream.outline import Outliner
 from stream.patch import HALF, Patch
 from stream.redraw import sight
 from stream.reidentify import Reidentifier
-from stream.sam import SamMasks, Segments
+from stream.sam import SamFeeds, SamMasks, Segments
 from stream.scan import Scan, Scanner, Scanning, working_frame
 from stream.state import FeedState
 from stream.stopwatch import Stopwatch
@@ -72,7 +73,7 @@ class Options:
 
 class Pipeline:
     """The stages and the networks they share: profile `lite`, and with a segmenter `sam2`. One pipeline serves many
-    feeds; state is passed in.
+    feeds, each in a thread of its own; state is passed in.
 
     models: endpoints that are asked beside; without them nothing leaves the machine.
     """
@@ -91,8 +92,10 @@ class Pipeline:
         self._background = Background()
         outliner = Outliner(networks.pose, networks.segment)
         self._segmenter = segmenter
-        self._sam = SamMasks(segmenter, outliner) if segmenter is not None else None
-        self._masklets = Masklets(self._sam or outliner, networks.reid, Reidentifier(), self._o.follow)
+        self._sam = None
+        if segmenter is not None:
+            self._sam = SamFeeds(segmenter, outliner, look_back_us=self._o.look_back_us)
+        self._masklets = self._following(outliner)
         self._transcribe = Transcriber()
         self._asker = Asker(self._models.vlm, self._models.llm, actions=self._models.actions)
 
@@ -131,9 +134,10 @@ class Pipeline:
             events.append(self.start(header))
         state.past.window_us = self._o.look_back_us
         count, watch, shown = 0, scanning.watch, Keyframes()
-        for scan in scanning:
-            events += self._follow(state, scan, watch, shown)
-            count += 1
+        with self._masks(state.feed) as masklets:
+            for scan in scanning:
+                events += self._follow(state, masklets, scan, watch, shown)
+                count += 1
         state.scan = scanning.state
         if self._asker.looks:
             with watch("ask"):
@@ -162,6 +166,11 @@ class Pipeline:
         blank = state.scan.clip.cuts.blank
         state.scan.image = state.past.images[-1] if state.past.images and not blank else None
 
+    def release(self, feed: str) -> None:
+        """The feed goes on elsewhere, or from what was saved: nothing of it is held beside its state."""
+        if self._sam is not None:
+            self._sam.release(feed)
+
     def gap(self, state: FeedState, body: FeedGap) -> list[Body]:
         """The feed was away: everybody in sight is lost to it, and what comes next is another shot."""
         return [*self._pause(state, "gap", body.start_us), body]
@@ -175,23 +184,37 @@ class Pipeline:
         state.started = False
         return [*events, body]
 
-    def _follow(self, state: FeedState, scan: Scan, watch: Stopwatch, shown: Keyframes) -> list[Body]:
+    @contextmanager
+    def _masks(self, feed: str) -> Iterator[Masklets]:
+        """What follows a chunk of a feed: lite's serves all of them, SAM 2's is the feed's own."""
+        if self._sam is None:
+            yield self._masklets
+        else:
+            with self._sam.following(feed) as masks:
+                yield self._following(masks)
+
+    def _following(self, outliner: Outliner | SamMasks) -> Masklets:
+        return Masklets(outliner, self._networks.reid, Reidentifier(), self._o.follow)
+
+    def _follow(
+        self, state: FeedState, masklets: Masklets, scan: Scan, watch: Stopwatch, shown: Keyframes
+    ) -> list[Body]:
         """The second half: entities, their masks, and what is told of them. shown: what may be asked about."""
         size, full = scan.rgb.shape[:2], scan.full.shape[:2]
         if scan.cut:
             state.past.clear()
         state.past.add(scan.pts_us, scan.image)
         with watch("background"):
-            self._background.step(state.background, scan.small, scan.flow, state.follow.entities)
+            now = self._background.step(state.background, scan.small, scan.flow, state.follow.entities)
         with watch("masklets"):
             view = View(
                 scan.rgb, scan.pts_us, scan.step_us, scan.flow, scan.cut, scan.found, scan.scale,
                 lambda patch, box, others, category: self._background.sharpen(
-                    state.background, patch, box, others, scan.flow, size, rigid=category in RIGID
+                    state.background, now, patch, box, others, scan.flow, size, rigid=category in RIGID
                 ),
                 feed=state.feed,
             )  # fmt: skip
-            changes = self._masklets.step(state.follow, view)
+            changes = masklets.step(state.follow, view)
         with watch("encode"):
             for e in state.follow.entities:
                 if e.patch is not None:
@@ -202,7 +225,8 @@ class Pipeline:
             names = {b.merged: b.entity for b in changes if isinstance(b, EntityMerged)}
             for body in changes:
                 if isinstance(body, EntityAppeared | EntityReentered):
-                    self._look_back(state, names.get(body.entity, body.entity), body.at_us, full, scan.scale)
+                    entity = names.get(body.entity, body.entity)
+                    self._look_back(state, masklets, entity, body.at_us, full, scan.scale)
         if self._asker.looks:
             if scan.cut or any(isinstance(body, EntitySplit) for body in changes):
                 shown.clear()  # another shot; or boxes so far may be those of others
@@ -211,14 +235,19 @@ class Pipeline:
         with watch("describe"):
             return scan.events + self._tell(state, changes, view, scan)
 
-    def _look_back(self, state: FeedState, entity: int, first_us: int, size: tuple[int, int], scale: float) -> None:
+    def _look_back(
+        self, state: FeedState, masklets: Masklets, entity: int, first_us: int, size: tuple[int, int], scale: float
+    ) -> None:
         """Add masks from before this stay's first detection; they are the oldest of the entity's unsent frames."""
         e = next((e for e in state.follow.entities if e.id == entity), None)
         first = state.follow.first_patches.pop(entity, None)
         if first is None or e is None:
             return
         told = _unsent(state, entity)
-        for pts_us, patch in trace_back(state.past, first, first_us, state.size):
+        traced = masklets.trace_back(first, first_us, state.size)
+        if traced is None:
+            traced = trace_back(state.past, first, first_us, state.size)
+        for pts_us, patch in traced:
             if pts_us <= e.left_us:
                 break
             area = patch.area
@@ -308,8 +337,7 @@ class Pipeline:
         gone = self._masklets.leave_all(state.follow, "lost", state.scale)
         # Who is in sight when the feed ends has not left it.
         events = [] if reason == "end" else gone
-        if self._sam is not None:
-            self._sam.release(state.feed)
+        self.release(state.feed)
         for entity in sorted(state.transcribe.stories):
             events += self._transcribe.close(state.transcribe, entity)
         state.scan = copy.deepcopy(state.scan)

@@ -8,14 +8,17 @@ restart, another worker) it is begun anew from its last masks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
-from engines.crops import F32, U8
+from engines.crops import F32, U8, shrink
 from kernels.iou import box_iou
 from stream.entity import Entity
 from stream.outline import Outline, Outliner
@@ -26,6 +29,10 @@ LEAST = 24
 """Pixels of a mask that can be followed."""
 MARGIN = 2
 """Cells of the logits round a mask that its window takes in."""
+PAST_SIDE = 640
+"""Longer side in pixels of the frames that are kept for looking back."""
+LEAST_SHARE, MOST_SHARE = 0.2, 2.0
+"""Of the area of the mask that is followed back: less or more than that is something else."""
 HOLDS = 0.5
 """IoU of a mask's box with a detection's, from which the mask needs no new prompt."""
 
@@ -40,38 +47,93 @@ class Seen(Protocol):
 
 
 class Segments(Protocol):
-    """What `engines.sam2.segmenter.Segmenter` offers."""
+    """What `engines.sam2.segmenter.Segmenter` offers, to one thread a feed. Its frames are its own.
+
+    quick: it runs on a GPU, so that a new object is followed back through all frames of the look-back.
+    """
 
     name: str
     backend: str
     sha256: str
+    quick: bool
 
     @property
     def free(self) -> int: ...
-    def look(self, rgb: U8) -> None: ...
-    def outline(self, box: F32) -> Seen: ...
-    def begin(self, mask: Bool) -> int: ...
-    def follow(self, slots: Sequence[int]) -> Sequence[Seen]: ...
+    def taking_part(self) -> AbstractContextManager[None]: ...
+    def look(self, rgb: U8) -> Any: ...
+    def outline(self, frame: Any, box: F32) -> Seen: ...
+    def begin(self, frame: Any, mask: Bool) -> int: ...
+    def follow(self, frame: Any, slots: Sequence[int]) -> Sequence[Seen]: ...
     def forget(self, slots: Sequence[int]) -> None: ...
 
 
 @dataclass(slots=True)
-class _Feed:
-    """What of a feed the segmenter holds, and after which frame."""
+class Held:
+    """What of a feed the segmenter holds, and after which frame. busy: a chunk of the feed is being followed.
+
+    past: the last frames of this shot, oldest first, small and with their times, no older than the look-back.
+    """
 
     last_us: int = -1
     slots: set[int] = field(default_factory=set)
+    busy: bool = False
+    past: deque[tuple[int, U8]] = field(default_factory=deque)
 
 
-class SamMasks:
-    """An `Outliner` that draws by prompts, and a memory: `look` at a frame, `carry` into it, and `keep` it at its end.
+class SamFeeds:
+    """Whose objects are in the segmenter. Each feed's chunks come one after the other, those of several feeds at once.
 
     outliner: lite's, whose pose network says whether there is a person, and how they stand.
     """
 
-    def __init__(self, segmenter: Segments, outliner: Outliner) -> None:
-        self._segmenter, self._outliner = segmenter, outliner
-        self._feeds: dict[str, _Feed] = {}
+    def __init__(self, segmenter: Segments, outliner: Outliner, *, look_back_us: int = 2_000_000) -> None:
+        self._segmenter, self._outliner, self._look_back_us = segmenter, outliner, look_back_us
+        self._held: dict[str, Held] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def following(self, feed: str) -> Iterator[SamMasks]:
+        """A feed's masks while a chunk of it is followed."""
+        with self._lock:
+            # The one used last is last, so that the first is the one to let go of.
+            held = self._held[feed] = self._held.pop(feed, Held())
+            held.busy = True
+        try:
+            with self._segmenter.taking_part():
+                yield SamMasks(self, self._segmenter, self._outliner, held, self._look_back_us)
+        finally:
+            held.busy = False
+
+    def release(self, feed: str) -> None:
+        """The feed is over, away, or goes on elsewhere: nothing of it is held any longer."""
+        with self._lock:
+            held = self._held.pop(feed, None)
+        if held is not None:
+            self._segmenter.forget(sorted(held.slots))
+
+    def begin(self, frame: Any, mask: Bool) -> int:
+        """A new object's slot. -1 where there is none, not even of a feed that nobody works on: of those, the one that
+        was used longest ago is let go of, for it may be another worker's by now."""
+        with self._lock:
+            if not self._segmenter.free:
+                idle = (feed for feed, held in self._held.items() if held.slots and not held.busy)
+                other = next(idle, None)
+                if other is None:
+                    return -1
+                self._segmenter.forget(sorted(self._held.pop(other).slots))
+            return self._segmenter.begin(frame, mask)
+
+
+class SamMasks:
+    """One feed's masks while a chunk of it is followed: an `Outliner` that draws by prompts, and a memory. `look` at a
+    frame, `carry` into it, and `keep` it at its end."""
+
+    def __init__(
+        self, feeds: SamFeeds, segmenter: Segments, outliner: Outliner, held: Held, window_us: int = 0
+    ) -> None:
+        self._feeds, self._segmenter, self._outliner, self._held = feeds, segmenter, outliner, held
+        self._window_us = window_us
+        self._frame: Any = None
 
     def kind(self, category: str) -> str:
         """`pose`: like the pose network it tells each one from the next, whatever the category."""
@@ -89,7 +151,7 @@ class SamMasks:
         second_opinion: bool = True,
     ) -> Outline:
         """See `Outliner.outline`; `rgb` is the frame that was looked at."""
-        seen = self._segmenter.outline(box)
+        seen = self._segmenter.outline(self._frame, box)
         size = (int(rgb.shape[0]), int(rgb.shape[1]))
         patch = patch_of(seen.logits, size, window_of(box, size, grow=grow))
         pose = self.pose(rgb, box, category, prior)
@@ -103,16 +165,21 @@ class SamMasks:
 
     def look(self, state: FollowState, view: View) -> None:
         """Take a frame in hand. Where it does not follow the feed's last one here, the feed is forgotten first."""
-        held = self._feeds.get(view.feed)
-        if held is None or held.last_us + view.step_us != view.pts_us:
-            self.release(view.feed)
-            held = _Feed()
+        past = self._held.past
+        if self._held.last_us + view.step_us != view.pts_us:
+            self._forget(self._held.slots)
+            past.clear()
             for e in state.entities:
                 e.slot = -1
-        # The one used last is last, so that the first is the one to let go of.
-        self._feeds.pop(view.feed, None)
-        self._feeds[view.feed] = held
-        self._segmenter.look(view.rgb)
+        if view.cut:
+            past.clear()
+        self._frame = self._segmenter.look(view.rgb)
+        if self._segmenter.quick:
+            h, w = view.size
+            k = min(1.0, PAST_SIDE / max(h, w))
+            past.append((view.pts_us, shrink(view.rgb, (round(w * k), round(h * k)))))
+            while past[0][0] < view.pts_us - self._window_us:
+                past.popleft()
 
     def carry(self, state: FollowState, view: View) -> None:
         """Masks of this frame, of all who are followed: also of those who were hidden, whom memory may find again."""
@@ -120,10 +187,33 @@ class SamMasks:
         for e in state.entities:
             if e.slot >= 0 and followed.setdefault(e.slot, e) is not e:
                 e.slot = -1  # one that was split off another: it begins anew
-        for e, seen in zip(followed.values(), self._segmenter.follow(list(followed)), strict=True):
+        for e, seen in zip(followed.values(), self._segmenter.follow(self._frame, list(followed)), strict=True):
             patch = patch_of(seen.logits, view.size) if seen.score > 0 else None
             e.patch = patch if patch is not None and patch.area >= LEAST else None
             e.shape = None
+
+    def trace_back(self, patch: Patch, from_us: int, size: tuple[int, int]) -> list[tuple[int, Patch]] | None:
+        """As `lookback.trace_back`, by memory (Strefer's backward pass, within the look-back); None where the frames
+        are not here, or the segmenter is too slow for it. patch: the mask at `from_us`; size: (H, W) of the frame."""
+        frames = [(pts_us, rgb) for pts_us, rgb in self._held.past if pts_us <= from_us]
+        if not frames or frames[-1][0] != from_us or patch.area < LEAST:
+            return None
+        h, w = size
+        slot = self._feeds.begin(self._segmenter.look(frames.pop()[1]), patch.on((0, 0, w, h)) >= 128)
+        if slot < 0:
+            return None
+        found: list[tuple[int, Patch]] = []
+        try:
+            for pts_us, rgb in reversed(frames):
+                (seen,) = self._segmenter.follow(self._segmenter.look(rgb), [slot])
+                before = patch_of(seen.logits, size)
+                share = before.area / patch.area
+                if seen.score <= 0 or before.area < LEAST or not LEAST_SHARE <= share <= MOST_SHARE:
+                    break
+                found.append((pts_us, before))
+        finally:
+            self._segmenter.forget([slot])
+        return found
 
     def holds(self, e: Entity, box: F32) -> bool:
         """Whether the mask that was carried is what a detection shows."""
@@ -132,32 +222,21 @@ class SamMasks:
 
     def keep(self, state: FollowState, view: View) -> None:
         """At a frame's end: forget who has gone, begin who is new."""
-        held = self._feeds[view.feed]
-        gone = held.slots - {e.slot for e in state.entities}
-        self._segmenter.forget(sorted(gone))
-        held.slots -= gone
+        self._forget(self._held.slots - {e.slot for e in state.entities})
         for e in state.entities:
             if e.slot >= 0 or e.patch is None or e.patch.area < LEAST:
                 continue
-            if not self._segmenter.free and not self._make_room(view.feed):
-                break  # flow carries it, as in lite
             h, w = view.size
-            e.slot = self._segmenter.begin(e.patch.on((0, 0, w, h)) >= 128)
-            held.slots.add(e.slot)
-        held.last_us = view.pts_us
+            e.slot = self._feeds.begin(self._frame, e.patch.on((0, 0, w, h)) >= 128)
+            if e.slot < 0:
+                break  # flow carries it, as in lite
+            self._held.slots.add(e.slot)
+        self._held.last_us = view.pts_us
 
-    def release(self, feed: str) -> None:
-        """The feed is over, away, or goes on elsewhere: nothing of it is held any longer."""
-        held = self._feeds.pop(feed, None)
-        if held is not None:
-            self._segmenter.forget(sorted(held.slots))
-
-    def _make_room(self, but: str) -> bool:
-        """Let go of the feed that was used longest ago, for it may be another worker's by now."""
-        other = next((feed for feed, held in self._feeds.items() if feed != but and held.slots), None)
-        if other is not None:
-            self.release(other)
-        return other is not None
+    def _forget(self, slots: set[int]) -> None:
+        if slots:
+            self._segmenter.forget(sorted(slots))
+            self._held.slots -= slots
 
 
 def patch_of(logits: F32, size: tuple[int, int], within: tuple[int, int, int, int] | None = None) -> Patch:

@@ -10,20 +10,22 @@ lets go of all it has in hand and in mind, and begins at 1 once the log is back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import structlog
 
-from engines.errors import UserError
-from stream.chunk import Chunk, ChunkHeader, EndHeader, GapHeader, Header, decode_header
+from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header
 from stream.deadletter import letter
 from stream.decode import CorruptChunkError
 from stream.events import Body, Error, Event, FeedEnded, FeedGap, encode_body
 from stream.frames import Decoder
-from stream.hand import InHand, take
+from stream.hand import Hand, InHand
+from stream.lanes import Lanes, Task, first_ready
 from stream.log import (
     ANNOTATIONS,
     CHUNKS,
@@ -39,6 +41,7 @@ from stream.log import (
     Message,
     Record,
 )
+from stream.memory import Memory
 from stream.pipeline import Pipeline
 from stream.pressure import Skipped, meet
 from stream.queries import update
@@ -47,6 +50,8 @@ from stream.state import FeedState, RecentChunk, restore, snapshot
 from stream.stray import stray_of
 
 GROUP = "strefer"
+LOOK_S = 0.05
+"""While no lane has finished: how often new messages are looked for."""
 MAX_MESSAGE_BYTES = 64 << 20
 _REJECTED_N = 1_000_000
 """Events of messages without a readable seq are numbered from here, so that no other event has their id."""
@@ -62,15 +67,6 @@ class Done:
     events: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A feed's state after its last commit, its bytes (b'' for a new feed), and the partition it came by."""
-
-    state: FeedState
-    saved: bytes
-    place: tuple[str, int]
-
-
 class _OversizedError(ValueError):
     """A message over the worker's limit; it is not looked into."""
 
@@ -78,20 +74,22 @@ class _OversizedError(ValueError):
 class Worker:
     """One member of the consumer group. Use `run`, or `step` by hand; close it to hand over at once.
 
-    While one chunk is followed the next one is being decoded already: two records at most are in hand.
+    While one chunk is followed the next one is being decoded already: two records at most are in hand for each lane.
     max_message_bytes: a message whose value is larger is refused without decoding.
+    lanes: feeds that are followed side by side. A feed's events are the same with any number.
     """
 
     def __init__(
         self, log: Log, pipeline: Pipeline, decoder: Decoder, *, group: str = GROUP, session_s: float = 30.0,
-        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        max_message_bytes: int = MAX_MESSAGE_BYTES, lanes: int = 1,
     ) -> None:  # fmt: skip
         self._log, self._pipeline, self._decoder = log, pipeline, decoder
+        self._lanes = Lanes(lanes)
         self._max_bytes = max_message_bytes
         self._consumer: Consumer = log.consumer(group, [CHUNKS], session_timeout_s=session_s)
-        self._known: dict[str, _Known] = {}
+        self._memory = Memory(log, pipeline, decoder)
         self._assignment: set[tuple[str, int]] = set()
-        self._hand: list[InHand] = []
+        self._hand: Hand[Done] = Hand()
         self._must_rewind = False
         self._pause_s, self._paused_until = 0.0, 0.0
         self._say = structlog.get_logger("strefer.worker")
@@ -126,7 +124,8 @@ class Worker:
         return done
 
     def close(self) -> None:
-        self._drop(self._hand)
+        self._hand.drop()
+        self._lanes.close()
         with suppress(LogAwayError):  # the lease runs out by itself
             self._consumer.close()
 
@@ -134,79 +133,114 @@ class Worker:
         if self._must_rewind:
             self._consumer.rewind()
             self._must_rewind = False
-        records = self._consumer.poll(max_records=2 - len(self._hand), timeout_s=0.0 if self._hand else timeout_s)
-        self._hand_over(self._consumer.assignment())
-        self._hand += [take(record) for record in records]
+        while True:
+            self._fill(timeout_s)
+            if not self._hand:
+                return None
+            self._take_up_next()
+            now = first_ready(self._hand.tasks(), timeout_s=LOOK_S)
+            if now is None or now.task is None:
+                continue
+            self._hand.give(now)
+            try:
+                return now.task.finish()
+            finally:
+                now.close()
+
+    def _fill(self, timeout_s: float) -> None:
+        """Take in hand what there is room for, and begin to decode it."""
+        room = 2 * self._lanes.count - len(self._hand)
+        if room:
+            records = self._consumer.poll(max_records=room, timeout_s=0.0 if self._hand else timeout_s)
+            self._hand_over(self._consumer.assignment())
+            self._hand.take(records)
         for one in self._hand:
-            if self._is_next(one):
+            if one.task is None and self._is_next(one):
                 one.decode(self._decoder)
-        if not self._hand:
-            return None
-        now = self._hand.pop(0)
-        try:
-            return self._process(now)
-        finally:
-            now.close()
+
+    def _take_up_next(self) -> None:
+        """Take up the first message in hand of each feed, as far as there are lanes."""
+        free = self._lanes.count - sum(one.task is not None for one in self._hand)
+        for one in self._hand.untouched()[:free]:
+            one.task = self._take_up(one)
 
     def _hand_over(self, assignment: set[tuple[str, int]]) -> None:
         """What came by a partition that was lost may have moved on elsewhere: let go of it, and keep the rest."""
         lost, self._assignment = self._assignment - assignment, assignment
         if lost:
-            self._known = {feed: known for feed, known in self._known.items() if known.place not in lost}
-            self._drop([one for one in self._hand if one.place in lost])
+            self._hand.drop(lost)
+            self._memory.forget(lost)
 
     def _forget(self) -> None:
         """Begin anew from what the log says: nothing in hand, nothing in mind."""
-        self._known, self._must_rewind = {}, True
-        self._drop(self._hand)
+        self._must_rewind = True
+        self._hand.drop()
+        self._memory.forget()
 
-    def _drop(self, some: list[InHand]) -> None:
-        for one in some:
-            one.close()
-        self._hand = [one for one in self._hand if one not in some]
-
-    def _is_next(self, one: InHand) -> bool:
+    def _is_next(self, one: InHand[Done]) -> bool:
         """Whether it is a chunk that will be followed for sure: worth decoding ahead."""
         if not isinstance(one.header, ChunkHeader) or len(one.record.value) > self._max_bytes:
             return False
         return one.header.policy == "block" or self._behind(one.record.key, but=one) == 0
 
-    def _behind(self, key: str, *, but: InHand | None = None) -> int:
+    def _behind(self, key: str, *, but: InHand[Done]) -> int:
         """How many chunks of a feed wait, those in hand included; of what is not in hand a gap or an end counts too."""
-        held = [one for one in self._hand if one is not but and one.record.key == key]
-        return self._consumer.waiting(key) + sum(isinstance(one.header, ChunkHeader) for one in held)
+        return self._consumer.waiting(key) + self._hand.chunks(key, but=but)
 
-    def _process(self, now: InHand) -> Done:
+    def _take_up(self, now: InHand[Done]) -> Task[Done]:
+        """Begin with a message; nothing of its feed is under way. What follows a chunk may go on in a lane."""
         record, header = now.record, now.header
-        state, before = self._recall(record)
+        state, before = self._memory.recall(record)
         if isinstance(header, ValueError):
-            events = self._reject(state, str(header))
-            return self._commit(record, state, events, _REJECTED_N + state.rejected, self._letter(record, str(header)))
-        if header.seq <= state.seq and record.offset <= state.offset:
-            with self._log.transaction() as tx:  # done before, and delivered again
-                tx.commit_offset(self._consumer, record)
-            return Done(header.feed, max(0, state.last_us), False, 0)
+            return Task(partial(self._reject, record, state, header))
+        if header.seq <= state.seq and record.offset <= state.offset:  # done before, and delivered again
+            return Task(partial(self._pass_over, record, state))
         stray = stray_of(self._log, state, header)
         if stray:
             self._say.warning("message rejected", feed=header.feed, cause=stray)
-            with self._log.transaction() as tx:  # no message of the feed: nothing of it changes
-                tx.send(self._letter(record, stray))
-                tx.commit_offset(self._consumer, record)
-            return Done(header.feed, max(0, state.last_us), False, 0)
-        if isinstance(header, ChunkHeader) and self._skips(state, header):
+            return Task(partial(self._pass_over, record, state, self._letter(record, stray)))
+        if isinstance(header, ChunkHeader) and self._skips(state, header, now):
             state.seq = header.seq
-            return self._commit(record, state, [], 0, None, header)
-        dead: Message | None = None
+            return Task(partial(self._commit, record, state, [], 0, None, header))
         events = self._bridge(state, header)
+        work: Future[list[Body]]
         try:
             events += self._update(state, header)
-            events += self._follow(state, header, now)
+            work = self._follow(state, header, now)
+        except ValueError as e:
+            work = Future()
+            work.set_exception(e)
+        return Task(partial(self._finish, now, state, before, events, work), work)
+
+    def _finish(
+        self, now: InHand[Done], state: FeedState, before: bytes, events: list[Body], work: Future[list[Body]]
+    ) -> Done:
+        """End what `_take_up` began: with the events of `work`, or with what is to be said where it failed."""
+        record, header = now.record, now.header
+        assert not isinstance(header, ValueError)
+        dead: Message | None = None
+        try:
+            events = events + work.result()
+            if isinstance(header, ChunkHeader):
+                end_us = header.start_us + header.duration_us
+                state.recent = [r for r in state.recent if r.end_us > end_us - state.past.window_us]
+                state.recent.append(RecentChunk(header.seq, record.offset, end_us, state.scan.every))
         except (CorruptChunkError, ValueError) as e:
             state = restore(before) if before else FeedState(record.key)
             events = self._bridge(state, header) + self._lose(state, header, e)
             dead = self._letter(record, str(e))
+        if now.scanning is not None and (after := self._hand.after(now)) is not None:
+            after.scanning = now.scanning.take_next()
         state.seq = header.seq
         return self._commit(record, state, events, 0, dead, header)
+
+    def _pass_over(self, record: Record, state: FeedState, dead: Message | None = None) -> Done:
+        """No new message of the feed: nothing of it changes."""
+        with self._log.transaction() as tx:
+            if dead is not None:
+                tx.send(dead)
+            tx.commit_offset(self._consumer, record)
+        return Done(record.key, max(0, state.last_us), False, 0)
 
     def _update(self, state: FeedState, header: Header) -> list[Body]:
         at_us = header.at_us if isinstance(header, EndHeader) else header.start_us
@@ -215,9 +249,9 @@ class Worker:
     def _letter(self, record: Record, reason: str) -> Message:
         return letter(record, reason, max_bytes=self._max_bytes)
 
-    def _skips(self, state: FeedState, header: ChunkHeader) -> bool:
+    def _skips(self, state: FeedState, header: ChunkHeader, now: InHand[Done]) -> bool:
         """Whether the feed's policy lets this chunk go unseen; else how much work its scan may be."""
-        behind = self._behind(header.feed) if header.policy != "block" else 0
+        behind = self._behind(header.feed, but=now) if header.policy != "block" else 0
         skip = meet(state.pressure, header.policy, behind)
         if skip:
             reason = f"skipped: chunks waited, and the feed's policy is {header.policy}"
@@ -226,35 +260,25 @@ class Worker:
             state.scan = msgspec.structs.replace(state.scan, level=state.pressure.level)
         return skip
 
-    def _follow(self, state: FeedState, header: Header, now: InHand) -> list[Body]:
+    def _follow(self, state: FeedState, header: Header, now: InHand[Done]) -> Future[list[Body]]:
         if isinstance(header, GapHeader):
-            return self._pipeline.gap(
-                state, FeedGap(start_us=header.start_us, end_us=header.end_us, reason=header.reason)
-            )
+            gap = FeedGap(start_us=header.start_us, end_us=header.end_us, reason=header.reason)
+            return self._lanes.submit(partial(self._pipeline.gap, state, gap))
         if isinstance(header, EndHeader):
-            return self._pipeline.end(state, FeedEnded(at_us=header.at_us, reason=header.reason))
+            end = FeedEnded(at_us=header.at_us, reason=header.reason)
+            return self._lanes.submit(partial(self._pipeline.end, state, end))
         size = len(now.record.value)
         if size > self._max_bytes:
             raise _OversizedError(f"the message has {size} bytes, this worker takes up to {self._max_bytes}")
         if LOST_CLAIM in now.record.headers:
             raise ValueError(now.record.headers[LOST_CLAIM])
         scanning = self._scan(state, now)
-        after = self._hand[0] if self._hand else None
-        if after is None or after.record.key != now.record.key or after.seq != header.seq + 1:
-            after = None
+        after = self._hand.after(now)
         if after is not None and after.frames is not None:
             scanning.follow_on(after.frames)
-        try:
-            events = self._pipeline.chunk(state, header, scanning)
-        finally:
-            if after is not None:
-                after.scanning = scanning.take_next()
-        end_us = header.start_us + header.duration_us
-        state.recent = [r for r in state.recent if r.end_us > end_us - state.past.window_us]
-        state.recent.append(RecentChunk(header.seq, now.record.offset, end_us, state.scan.every))
-        return events
+        return self._lanes.submit(partial(self._pipeline.chunk, state, header, scanning))
 
-    def _scan(self, state: FeedState, now: InHand) -> Scanning:
+    def _scan(self, state: FeedState, now: InHand[Done]) -> Scanning:
         """The chunk's scan: the one begun ahead, unless the feed's state has changed since."""
         if now.scanning is not None and now.scanning.begun_from is state.scan:
             return now.scanning
@@ -290,10 +314,12 @@ class Worker:
         self._say.warning(f"{kind} chunk", feed=header.feed, seq=header.seq, cause=str(error))
         return events
 
-    def _reject(self, state: FeedState, message: str) -> list[Body]:
+    def _reject(self, record: Record, state: FeedState, error: ValueError) -> Done:
+        """A message whose header does not read."""
         state.rejected += 1
-        self._say.warning("message rejected", feed=state.feed, cause=message)
-        return [Error(stage="header", code="malformed", message=message, seq=None)]
+        self._say.warning("message rejected", feed=state.feed, cause=str(error))
+        events: list[Body] = [Error(stage="header", code="malformed", message=str(error), seq=None)]
+        return self._commit(record, state, events, _REJECTED_N + state.rejected, self._letter(record, str(error)))
 
     def _commit(
         self, record: Record, state: FeedState, events: list[Body], first_n: int, dead: Message | None,
@@ -311,38 +337,6 @@ class Worker:
                 tx.send(dead)
             tx.send(Message(STATE, record.key, after))
             tx.commit_offset(self._consumer, record)
-        self._known[record.key] = _Known(state, after, (record.topic, record.partition))
+        self._memory.keep(record, state, after)
         at_us = header.at_us if isinstance(header, EndHeader) else max(0, state.last_us)
         return Done(record.key, at_us, isinstance(header, EndHeader), len(events))
-
-    def _recall(self, record: Record) -> tuple[FeedState, bytes]:
-        """The feed's state and its bytes, b'' for a new feed."""
-        feed = record.key
-        if feed in self._known:
-            return self._known[feed].state, self._known[feed].saved
-        saved = self._log.latest(STATE, feed)
-        if saved is None:
-            return FeedState(feed), b""
-        try:
-            state = restore(saved.value)
-        except ValueError as e:
-            raise UserError(f"{feed}: {e}; produce it under another feed id, or begin with a new log") from None
-        for old, every in self._recent(state):
-            header = decode_header(dict(old.headers))
-            if isinstance(header, ChunkHeader):
-                self._pipeline.warm(state, Chunk(header, old.value), self._decoder, every=every)
-        self._say.info("feed resumed", feed=feed, seq=state.seq)
-        self._known[feed] = _Known(state, saved.value, (record.topic, record.partition))
-        return state, saved.value
-
-    def _recent(self, state: FeedState) -> Iterator[tuple[Record, int]]:
-        """The last chunks that were followed, each with its stride. What is past its retention is missing: the
-        look-back is shorter, nothing else."""
-        every = {recent.offset: recent.every for recent in state.recent}
-        if not every:
-            return
-        for record in self._log.read(CHUNKS, key=state.feed, after=min(every) - 1):
-            if record.offset in every:
-                yield record, every[record.offset]
-            if record.offset >= max(every):
-                return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from engines.spec import EngineSpec
 
 
 class LiteRtSession:
-    """A TFLite file. Not thread-safe: one interpreter belongs to one thread at a time."""
+    """A TFLite file. Threads may share it: one runs at a time."""
 
     backend = "litert"
 
@@ -24,11 +25,13 @@ class LiteRtSession:
         self._net = _load(path, threads)
         self._input = self._net.get_input_details()[0]["index"]
         self._outputs = [d["index"] for d in self._net.get_output_details()]
+        self._lock = threading.Lock()
 
     def run(self, x: F32) -> tuple[F32, ...]:
-        self._net.set_tensor(self._input, x)
-        self._net.invoke()
-        return tuple(self._net.get_tensor(i) for i in self._outputs)
+        with self._lock:  # an interpreter belongs to one thread at a time
+            self._net.set_tensor(self._input, x)
+            self._net.invoke()
+            return tuple(self._net.get_tensor(i) for i in self._outputs)
 
 
 class LiteRtEngine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,17 @@ class Features:
 
     def __iter__(self) -> Iterator[Features]:
         return (self[i] for i in range(len(self)))
+
+
+def gather(frames: Sequence[tuple[Features, int]]) -> tuple[Features, list[int]]:
+    """Frames (features, index in them) as one batch, and each one's index in that. What is one batch already is not
+    copied."""
+    first = frames[0][0]
+    if all(features is first for features, _ in frames):
+        return first, [index for _, index in frames]
+    rows = [features[index] for features, index in frames]
+    joined = Features(*(torch.cat([getattr(row, part) for row in rows]) for part in ("top", "mid", "high")))
+    return joined, list(range(len(rows)))
 
 
 class ImageEncoder(nn.Module):

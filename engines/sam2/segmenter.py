@@ -1,9 +1,10 @@
-"""SAM 2.1 for whoever has frames, boxes and masks as NumPy arrays: one frame in hand, objects followed by number."""
+"""SAM 2.1 for whoever has frames, boxes and masks as NumPy arrays, from one thread a feed; objects are numbers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from engines.digest import sha256
 from engines.sam2.build import Sam2, build
-from engines.sam2.encoder import Features
-from engines.sam2.graphs import GraphTracker
+from engines.sam2.encoder import Features, gather
+from engines.sam2.graphs import SIZES, GraphTracker
 from engines.sam2.prompt import Prompt, answer
 from engines.sam2.tracker import Tracker
+from engines.together import Together
 from kernels.preprocess import preprocess
 
 F32 = NDArray[np.float32]
@@ -27,71 +29,102 @@ Bool = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One object on the frame in hand. logits: [s/4, s/4] float32 over the whole frame, stretched. score: over 0 where
-    it is to be seen."""
+    """One object on a frame. logits: [s/4, s/4] float32 over the whole frame, stretched. score: over 0 where it is to
+    be seen."""
 
     logits: F32
     score: float
 
 
-class Segmenter:
-    """A tracker that takes frames as they come. Objects of all feeds share it; a frame belongs to one of them.
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame that was looked at: row `index` of features, which frames of other feeds share; size: its (H, W)."""
 
-    slots: objects at most. name, backend, sha256: for `feed.started`; sha256 is the weights', "" where they are drawn.
+    features: Features
+    index: int
+    size: tuple[int, int]
+
+
+class Segmenter:
+    """A tracker for many feeds, each in a thread of its own: their frames are encoded in one batch, and so are the
+    objects on them followed.
+
+    slots: objects at most. max_batch_wait_s: how long a frame waits for those of other feeds, at most.
+    name, backend, sha256: for `feed.started`; sha256 is the weights', "" where they are drawn.
+    quick: it runs on a GPU.
     """
 
-    def __init__(self, model: Sam2, *, name: str, sha256: str, slots: int = 64) -> None:
+    def __init__(
+        self, model: Sam2, *, name: str, sha256: str, slots: int = 64, max_batch_wait_s: float = 0.005
+    ) -> None:
         cuda = model.device.startswith("cuda")
         self._tracker = GraphTracker(model, slots=slots) if cuda else Tracker(model, slots=slots)
         self._model, self._slots = model, slots
-        self._features: Features | None = None
-        self._size = (0, 0)
+        self._together = Together(wait_s=max_batch_wait_s, most=SIZES[-1])
         self.name, self.sha256 = name, sha256
         self.backend = "torch/CUDA graphs" if cuda else "torch/CPU"
+        self.quick = cuda
 
     @property
     def free(self) -> int:
         """Objects for which there is room."""
         return self._slots - len(self._tracker.objects)
 
-    def look(self, rgb: U8) -> None:
-        """Take a frame [H, W, 3] uint8 RGB in hand; what follows is about it."""
-        frame = torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self._model.device)
-        self._features = self._tracker.encode(preprocess([frame], self._model.side, dtype=self._model.dtype))
-        self._size = (int(rgb.shape[0]), int(rgb.shape[1]))
+    def taking_part(self) -> AbstractContextManager[None]:
+        """While this thread has a feed in work: batches wait for it."""
+        return self._together.taking_part()
+
+    def look(self, rgb: U8) -> Frame:
+        """Takes a frame [H, W, 3] uint8 RGB in."""
+        return self._together.ask(self._look, rgb)
 
     @torch.no_grad()
-    def outline(self, box: F32) -> Seen:
+    def outline(self, frame: Frame, box: F32) -> Seen:
         """What a box (xyxy pixels of the frame) holds; nothing is remembered of it."""
-        frame, (h, w) = self._frame(), self._size
+        h, w = frame.size
         x, y = self._model.side / w, self._model.side / h
         x0, y0, x1, y1 = (float(v) for v in box)
-        found = answer(self._model, frame, Prompt(box=(x0 * x, y0 * y, x1 * x, y1 * y)))
-        return Seen(_host(found.logits[0, 0]), float(found.score[0, 0]))
+        with self._together.alone():
+            found = answer(self._model, frame.features[frame.index], Prompt(box=(x0 * x, y0 * y, x1 * x, y1 * y)))
+            return Seen(_host(found.logits[0, 0]), float(found.score[0, 0]))
 
-    def begin(self, mask: Bool) -> int:
-        """Follow what `mask` [H, W] bool of the frame in hand holds, from the next frame on: its slot."""
-        return self._tracker.add(self._frame(), 0, Prompt(mask=torch.from_numpy(np.ascontiguousarray(mask))))[0]
+    def begin(self, frame: Frame, mask: Bool) -> int:
+        """Follow what `mask` [H, W] bool of the frame holds, from its feed's next frame on: its slot."""
+        prompt = Prompt(mask=torch.from_numpy(np.ascontiguousarray(mask)))
+        with self._together.alone():
+            return self._tracker.add(frame.features, frame.index, prompt)[0]
 
-    def follow(self, slots: Sequence[int]) -> list[Seen]:
-        """Where these objects are in the frame in hand, all in one batch."""
-        if not slots:
-            return []
-        out = self._tracker.step(self._frame(), dict.fromkeys(slots, 0))
-        logits, scores = _host(out.logits), _host(out.score)
-        return [Seen(logits[i], float(scores[i])) for i in range(len(slots))]
+    def follow(self, frame: Frame, slots: Sequence[int]) -> list[Seen]:
+        """Where these objects are in the frame, in one batch with those of other feeds."""
+        return self._together.ask(self._follow, (frame, slots)) if slots else []
 
     def forget(self, slots: Sequence[int]) -> None:
-        for slot in slots:
-            self._tracker.remove(slot)
+        with self._together.alone():
+            for slot in slots:
+                self._tracker.remove(slot)
 
-    def _frame(self) -> Features:
-        if self._features is None:
-            raise ValueError("no frame was looked at yet")
-        return self._features
+    def _look(self, frames: Sequence[U8]) -> list[Frame]:
+        tensors = [torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self._model.device) for rgb in frames]
+        features = self._tracker.encode(preprocess(tensors, self._model.side, dtype=self._model.dtype))
+        return [Frame(features, i, (int(rgb.shape[0]), int(rgb.shape[1]))) for i, rgb in enumerate(frames)]
+
+    def _follow(self, asked: Sequence[tuple[Frame, Sequence[int]]]) -> list[list[Seen]]:
+        features, at = gather([(frame.features, frame.index) for frame, _ in asked])
+        wanted = {slot: i for i, (_, slots) in zip(at, asked, strict=True) for slot in slots}
+        out = self._tracker.step(features, wanted)
+        logits, scores = _host(out.logits), _host(out.score)
+        seen = iter([Seen(logits[i], float(scores[i])) for i in range(len(wanted))])
+        return [[next(seen) for _ in slots] for _, slots in asked]
 
 
-def load(variant: str, *, size: int | None = None, weights: Path | None = None, slots: int = 64) -> Segmenter:
+def load(
+    variant: str,
+    *,
+    size: int | None = None,
+    weights: Path | None = None,
+    slots: int = 64,
+    max_batch_wait_s: float = 0.005,
+) -> Segmenter:
     """A segmenter on the GPU where there is one, in bfloat16 at 1024 pixels; else on the CPU, in float32 at 512.
 
     weights: one of Meta's checkpoints; without, they are drawn. Raises UserError as `build` does. On the CPU PyTorch is
@@ -104,7 +137,8 @@ def load(variant: str, *, size: int | None = None, weights: Path | None = None, 
     kind = torch.bfloat16 if cuda else torch.float32
     model = build(variant, image_size=side, device="cuda" if cuda else "cpu", dtype=kind, weights=weights)
     name = f"sam2.1-{variant}@{side}" + ("" if weights else " (drawn weights)")
-    return Segmenter(model, name=name, sha256=sha256(weights) if weights else "", slots=slots)
+    told = sha256(weights) if weights else ""
+    return Segmenter(model, name=name, sha256=told, slots=slots, max_batch_wait_s=max_batch_wait_s)
 
 
 def _host(tensor: Any) -> F32:

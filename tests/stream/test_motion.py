@@ -120,7 +120,7 @@ def test_scenery_and_doubles_are_dropped() -> None:
 def test_background_gives_back_what_a_mask_missed() -> None:
     ground, thing = texture(1), np.full((*SIZE, 3), (230, 20, 200), np.uint8)
     background, state = Background(), BackgroundState()
-    before, patch, flow = flow_image(small_image(ground)), None, None
+    before, patch, flow, now = flow_image(small_image(ground)), None, None, None
     for i in range(40):
         rgb = ground.copy()
         if i >= 25:  # it comes in and stays in motion
@@ -128,12 +128,12 @@ def test_background_gives_back_what_a_mask_missed() -> None:
         image = flow_image(small_image(rgb))
         flow = Flow(image, before, SIZE)
         before = image
-        background.step(state, rgb, flow, [])
+        now = background.step(state, rgb, flow, [])
     x = 6 * 14 + 60
     truth = disc(x, 90, 30)
     patch = patch_of(disc(x - 10, 90, 18))
     box = np.array([x - 30, 60, x + 30, 120], np.float32)
-    better = background.sharpen(state, patch, box, [], flow, SIZE, rigid=False)
+    better = background.sharpen(state, now, patch, box, [], flow, SIZE, rigid=False)
     assert mask_iou(full(better), truth) > mask_iou(full(patch), truth)
     assert not (full(better) & ~disc(x, 90, 40)).any()
 
@@ -141,7 +141,7 @@ def test_background_gives_back_what_a_mask_missed() -> None:
 def test_no_background_while_the_camera_moves() -> None:
     background, state = Background(), BackgroundState()
     for rgb, flow, _ in flows(walk(8, speed=3, pan=3.0)):
-        background.step(state, rgb, flow, [])
+        assert background.step(state, rgb, flow, []) is None
     assert state.mean is None
     patch = patch_of(disc(100, 90, 20))
-    assert background.sharpen(state, patch, np.array([80, 70, 120, 110.0]), [], None, SIZE, rigid=False) is patch
+    assert background.sharpen(state, None, patch, np.array([80, 70, 120, 110.0]), [], None, SIZE, rigid=False) is patch

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,12 @@ from stream.decode.pyav import PyAVDecoder
 from stream.events import Event, FeedStarted
 from stream.log import CHUNKS
 from stream.log.sqlite import SqliteLog
+from stream.outline import Outliner
 from stream.patch import Patch
 from stream.pipeline import Pipeline
 from stream.runtime import settle
-from stream.sam import SamMasks, patch_of
+from stream.sam import Held, SamFeeds, SamMasks, patch_of
+from stream.view import FollowState, View
 from stream.worker import GROUP, Worker
 from tests.evaluation import frames_of
 from tests.running import events_of, masks_of, networks
@@ -34,6 +36,7 @@ from tests.running import events_of, masks_of, networks
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
+Truth = dict[int, Bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,55 +46,60 @@ class Known:
 
 
 class TruthSegmenter:
-    """Follows by the scenes' own truth. A frame is known by its picture."""
+    """Follows by the scenes' own truth. A frame is known by its picture: what `look` gives are its true masks."""
 
     name, backend, sha256 = "truth", "none", ""
+    quick = True
 
     def __init__(self, *scenes: Scene, slots: int = 8) -> None:
         self._frames = [(small(rgb), now.masks) for scene in scenes for rgb, _, now in scene.frames()]
         self._slots: dict[int, int] = {}
         self._room = slots
-        self._now: dict[int, Bool] = {}
 
     @property
     def free(self) -> int:
         return self._room - len(self._slots)
 
-    def look(self, rgb: U8) -> None:
-        seen = small(rgb)
-        self._now = min(self._frames, key=lambda f: float(np.abs(f[0] - seen).mean()))[1]
+    def taking_part(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
-    def outline(self, box: F32) -> Known:
+    def look(self, rgb: U8) -> Truth:
+        seen = small(rgb)
+        return min(self._frames, key=lambda f: float(np.abs(f[0] - seen).mean()))[1]
+
+    def outline(self, frame: Truth, box: F32) -> Known:
         x0, y0, x1, y1 = (round(float(v)) for v in box)
-        shape = next(iter(self._now.values())).shape if self._now else (9, 16)
+        shape = next(iter(frame.values())).shape if frame else (9, 16)
         inside = np.zeros(shape, bool)
         inside[max(0, y0) : y1, max(0, x0) : x1] = True
-        return self._known(self._best(inside))
+        return known(frame, best(frame, inside))
 
-    def begin(self, mask: Bool) -> int:
+    def begin(self, frame: Truth, mask: Bool) -> int:
         assert self.free > 0
         slot = min(set(range(self._room)) - set(self._slots))
-        self._slots[slot] = self._best(mask)
+        self._slots[slot] = best(frame, mask)
         return slot
 
-    def follow(self, slots: Sequence[int]) -> list[Known]:
-        return [self._known(self._slots[s]) for s in slots]
+    def follow(self, frame: Truth, slots: Sequence[int]) -> list[Known]:
+        return [known(frame, self._slots[s]) for s in slots]
 
     def forget(self, slots: Sequence[int]) -> None:
         for slot in slots:
             del self._slots[slot]
 
-    def _best(self, mask: Bool) -> int:
-        fits = {e: (m & mask).sum() / max(1, (m | mask).sum()) for e, m in self._now.items()}
-        best = max(fits, key=lambda e: fits[e], default=-1)
-        return best if best >= 0 and fits[best] > 0.2 else -1
 
-    def _known(self, entity: int) -> Known:
-        mask = self._now.get(entity)
-        if mask is None or not mask.any():
-            return Known(np.full((256, 256), -8, np.float32), -5.0)
-        soft = cv2.resize(mask.astype(np.float32), (256, 256), interpolation=cv2.INTER_AREA)
-        return Known((soft - 0.5) * 12, 5.0)
+def best(frame: Truth, mask: Bool) -> int:
+    fits = {e: (m & mask).sum() / max(1, (m | mask).sum()) for e, m in frame.items()}
+    found = max(fits, key=lambda e: fits[e], default=-1)
+    return found if found >= 0 and fits[found] > 0.2 else -1
+
+
+def known(frame: Truth, entity: int) -> Known:
+    mask = frame.get(entity)
+    if mask is None or not mask.any():
+        return Known(np.full((256, 256), -8, np.float32), -5.0)
+    soft = cv2.resize(mask.astype(np.float32), (256, 256), interpolation=cv2.INTER_AREA)
+    return Known((soft - 0.5) * 12, 5.0)
 
 
 def small(rgb: U8) -> F32:
@@ -131,6 +139,33 @@ def test_true_masks_stay_true_with_their_identity(spec: str, least: float, tmp_p
     assert (started.profile, started.engines[-1].name) == ("sam2", "truth")
 
 
+def test_memory_looks_back_as_far_as_the_shot_and_the_window_reach() -> None:
+    scene = make_scene("synthetic:two-people?seconds=3&size=320x180&fps=10")
+    frames = [(rgb, now.masks) for rgb, _, now in scene.frames()]
+    segmenter = TruthSegmenter(scene)
+    feeds = SamFeeds(segmenter, Outliner(None, None), look_back_us=1_000_000)
+    state = FollowState()
+    with feeds.following("feed") as masks:
+        for i, (rgb, _) in enumerate(frames):
+            masks.look(state, View(rgb, i * 100_000, 100_000, None, i == 22, None))
+            masks.keep(state, View(rgb, i * 100_000, 100_000, None, False, None))
+            if i in (20, 27):
+                entity, mask = max(frames[i][1].items(), key=lambda one: int(one[1].sum()))
+                patch = Patch(0, 0, mask.astype(np.uint8) * 255)
+                found = masks.trace_back(patch, i * 100_000, (180, 320))
+                assert found is not None
+                wanted = range(i - 1, 9 if i == 20 else 21, -1)
+                assert [pts_us for pts_us, _ in found] == [100_000 * j for j in wanted], (
+                    "back to the window, or the cut"
+                )
+                for (_, before), j in zip(found, wanted, strict=True):
+                    true = frames[j][1][entity]
+                    made = before.on((0, 0, 320, 180)) >= 128
+                    assert (made & true).sum() / (made | true).sum() > 0.85
+        assert masks.trace_back(patch, 50_000, (180, 320)) is None, "a frame that is not there"
+    assert segmenter.free == 8
+
+
 @pytest.mark.slow
 def test_a_restart_begins_anew_from_the_last_masks(tmp_path: Path) -> None:
     scene = make_scene("synthetic:two-people?seconds=5&fps=15")
@@ -159,24 +194,38 @@ def test_a_patch_is_what_interpolation_makes_of_logits() -> None:
     assert half.window[2] <= 160
 
 
-def test_the_feed_used_longest_ago_gives_way() -> None:
+def test_the_feed_used_longest_ago_gives_way_unless_it_is_at_work() -> None:
     class Counting:
-        name, backend, sha256, free = "counting", "none", "", 0
-
         def __init__(self) -> None:
-            self.forgotten: list[int] = []
+            self.taken: list[int] = []
+
+        @property
+        def free(self) -> int:
+            return 2 - len(self.taken)
+
+        def taking_part(self) -> AbstractContextManager[None]:
+            return nullcontext()
+
+        def begin(self, frame: object, mask: Bool) -> int:
+            slot = min({0, 1} - set(self.taken))
+            self.taken.append(slot)
+            return slot
 
         def forget(self, slots: Sequence[int]) -> None:
-            self.forgotten += slots
+            self.taken = [slot for slot in self.taken if slot not in slots]
 
-    counting = Counting()
-    masks = SamMasks(counting, outliner=None)  # type: ignore[arg-type]
-    from stream.sam import _Feed
-
-    masks._feeds = {"old": _Feed(1, {3, 4}), "new": _Feed(2, {5})}
-    assert masks._make_room("new")
-    assert counting.forgotten == [3, 4]
-    assert not masks._make_room("new")
+    feeds = SamFeeds(Counting(), outliner=None)  # type: ignore[arg-type]
+    mask = np.ones((4, 4), bool)
+    for feed in ("old", "older"):
+        with feeds.following(feed) as masks:
+            masks._held.slots.add(feeds.begin(None, mask))
+    with feeds.following("old"), feeds.following("new") as masks:
+        slot = feeds.begin(None, mask)
+        assert slot == 1, "that of `older`, though `old` came first: it is at work again"
+        masks._held.slots.add(slot)
+        assert feeds.begin(None, mask) == -1
+    with feeds.following("new"):
+        assert feeds.begin(None, mask) == 0
 
 
 @pytest.mark.slow
@@ -224,6 +273,6 @@ def test_a_mask_that_holds_a_detection_is_left_alone() -> None:
         def __init__(self) -> None:
             self.patch = patch
 
-    masks = SamMasks(segmenter=None, outliner=None)  # type: ignore[arg-type]
+    masks = SamMasks(None, None, None, Held())  # type: ignore[arg-type]
     assert masks.holds(Entity(), np.array([8, 10, 30, 52], np.float32))  # type: ignore[arg-type]
     assert not masks.holds(Entity(), np.array([80, 10, 100, 52], np.float32))  # type: ignore[arg-type]
