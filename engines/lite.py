@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engines import imagetext
@@ -59,8 +60,18 @@ class Lite:
     imagetext: ImageTextNet | None = None
 
 
-def load(store: Store, *, threads: int = 2, without: frozenset[str] = frozenset()) -> Lite:
-    """Load what is on this machine; nothing is fetched. `without` leaves networks out by name (tests, trials)."""
+def load(
+    store: Store,
+    *,
+    threads: int = 2,
+    without: frozenset[str] = frozenset(),
+    shared: Callable[[str], Session] | None = None,
+) -> Lite:
+    """Load what is on this machine; nothing is fetched. `without` leaves networks out by name (tests, trials).
+
+    shared: another way to open a network by its name (`engines.opening.shared`). Where it raises UserError that is a
+    line in `missing`, and the network is opened as ever.
+    """
     used: list[Used] = []
     missing: list[str] = []
 
@@ -70,13 +81,18 @@ def load(store: Store, *, threads: int = 2, without: frozenset[str] = frozenset(
         if path is None:
             missing.append(f"{name} is not here ({item.about}): strefer models pull {name}")
             return None
-        try:
-            loaded = _open(path, 1 if item.role == "detect" else threads)
-        except UserError as e:
-            missing.append(str(e))
-            return None
-        used.append(_used(item, loaded))
-        return loaded
+        ways: list[Callable[[], Session]] = [partial(_open, path, 1 if item.role == "detect" else threads)]
+        if shared is not None:
+            ways.insert(0, partial(shared, name))
+        for way in ways:
+            try:
+                loaded = way()
+            except UserError as e:
+                missing.append(str(e))
+                continue
+            used.append(_used(item, loaded))
+            return loaded
+        return None
 
     detector: Detector | None = None
     for name, build in _DETECTORS:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engines import building
-from engines.backends import Engine
+from engines.backends import Engine, Session
+from engines.backends.shared import SharedSession
 from engines.cache import Cache
 from engines.errors import UserError
 from engines.networks import Network
@@ -69,6 +71,24 @@ def open_engine(
     if how.backend == "tensorrt":
         return _tensorrt(network, how, cache, say, progress)
     return _ort(network, how, cache, say)
+
+
+def shared(networks: Sequence[Network], how: How, cache: Cache) -> Callable[[str], Session]:
+    """A way to open a network of one input as a session in which what several feeds ask at the same time is one batch.
+
+    It raises UserError where there is no such network of that name, or `how` does not run it."""
+    known = {network.name: network for network in networks}
+
+    def open_(name: str) -> Session:
+        network = known.get(name)
+        if network is None or network.onnx is None or not network.spec.batch:
+            raise UserError(f"{name} runs on the CPU, one by one: it has no ONNX form here that takes batches")
+        try:
+            return SharedSession(open_engine(network, how, cache))
+        except UserError as e:
+            raise UserError(f"{name} runs on the CPU, one by one: {e}") from None
+
+    return open_
 
 
 def reference(network: Network, how: How) -> tuple[Engine, bool]:

@@ -13,9 +13,10 @@ import click
 
 from engines.errors import UserError
 from engines.sam2.variants import ADDRESS, VARIANTS
-from engines.store import environment_store
+from engines.store import environment_cache, environment_store
 
 if TYPE_CHECKING:
+    from engines.lite import Lite
     from stream.sam import Segments
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -57,6 +58,20 @@ class Profile:
         from engines.sam2.segmenter import load
 
         return load(self.variant, size=self.size, weights=weights, max_batch_wait_s=max_batch_wait_s)
+
+    def networks(self, segmenter: Segments | None) -> Lite:
+        """Lite's networks: on the GPU and shared by all feeds where the segmenter runs on one."""
+        from engines import lite
+
+        store = environment_store()
+        if segmenter is None or not segmenter.quick:
+            return lite.load(store)
+        from engines import networks, opening
+        from engines.cache import Cache
+
+        cache = Cache(environment_cache() / "engines", say=lambda line: click.echo(line, err=True))
+        how = opening.How("onnxruntime-cuda", device="cuda")
+        return lite.load(store, shared=opening.shared(networks.lite(store), how, cache))
 
     def _weights(self) -> Path | None:
         if self.drawn:

@@ -70,8 +70,6 @@ def worker(
     Start as many as the machine holds: each feed is one worker's at a time. A worker may be killed at any moment;
     another, or the same one started again, goes on without losing or doubling an event.
     """
-    from engines import lite
-    from engines.store import environment_store
     from producers.cli import stop_on_signals
     from stream.cli_table import plain
     from stream.decode.pyav import PyAVDecoder
@@ -92,7 +90,8 @@ def worker(
     if new:
         click.echo(f"{place} is new and holds no feed yet: waiting for one", err=True)
     settle()
-    networks, segmenter = lite.load(environment_store()), profile.segmenter(max_batch_wait_s=max_batch_wait_ms / 1000)
+    segmenter = profile.segmenter(max_batch_wait_s=max_batch_wait_ms / 1000)
+    networks = profile.networks(segmenter)
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
     health.loaded()

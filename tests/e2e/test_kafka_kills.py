@@ -49,7 +49,8 @@ class Stage:
         self.producing: dict[int, subprocess.Popen[bytes]] = {}
 
     def worker(self) -> subprocess.Popen[bytes]:
-        return start("worker", "--kafka", self.broker.address, "--session", str(SESSION_S))
+        lanes = str(self.dice.choice((1, 1, 3)))  # one in three follows feeds side by side
+        return start("worker", "--kafka", self.broker.address, "--session", str(SESSION_S), "--parallel", lanes)
 
     def produce(self, number: int) -> None:
         """One producer: its feeds one after the other, each as a camera would; started again until it has ended."""

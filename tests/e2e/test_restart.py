@@ -105,8 +105,8 @@ def test_workers_killed_over_several_feeds(tmp_path: Path) -> None:
     dice, home = random.Random(4), tmp_path / "killed"
     worker = ("worker", "--log", str(home), "--drain", "--session", str(SESSION_S))
     for _ in range(KILLS):
-        kill_somewhere([start(*worker), start(*worker)], home, dice)
-    last = [start(*worker), start(*worker)]
+        kill_somewhere([start(*worker), start(*worker, "--parallel", "3")], home, dice)
+    last = [start(*worker), start(*worker, "--parallel", "3")]
     for process in last:
         finish(process)
     assert _logged(home) == _logged(tmp_path / "clean")

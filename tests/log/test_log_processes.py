@@ -57,7 +57,7 @@ def wait_until_copied(log: Log, count: int, within_s: float = 200.0) -> None:
     until = time.monotonic() + within_s
     while len(copied(log)) < count:
         assert time.monotonic() < until, f"{len(copied(log))} of {count} after {within_s} s"
-        time.sleep(0.05)
+        time.sleep(0.3)  # on Kafka each look reads everything, with the cores that the workers need
 
 
 def assert_exactly_once(log: Log, count: int, feeds: int = 12) -> None:
@@ -95,7 +95,7 @@ def test_kill_9_of_a_writer_loses_nothing_committed_and_shows_nothing_else(
             assert record.value == number * (len(record.value) // 4)
 
 
-@pytest.mark.parametrize(("kills", "count"), [(4, 360), pytest.param(20, 1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "count"), [(3, 240), pytest.param(12, 800, marks=pytest.mark.slow)])
 def test_killed_workers_of_a_group_leave_each_record_done_once(
     open_log: OpenLog, spec: str, start: Start, kills: int, count: int
 ) -> None:
