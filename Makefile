@@ -48,6 +48,7 @@ models: $(VENV)/.light ## Fetch the networks of profile lite that are not here y
 docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
 	$(BIN)/python -m tools.events_doc
 	$(BIN)/python -m tools.cli_doc
+	$(BIN)/python -m tools.dashboard
 
 pictures: $(VENV)/.dev ## Write docs/images anew from real output (needs the sample clips and chromium)
 	$(BIN)/python -m tools.make_pictures

@@ -12,6 +12,7 @@ from engines.backends.shared import SharedSession
 from engines.cache import Cache
 from engines.errors import UserError
 from engines.networks import Network
+from engines.together import BatchCounts
 
 TORCH = ("torch", "torch-compile", "torch-cuda-graph", "torch-compile-cuda-graph")
 ORT = ("onnxruntime", "onnxruntime-tensorrt", "onnxruntime-tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-cpu")
@@ -73,7 +74,9 @@ def open_engine(
     return _ort(network, how, cache, say)
 
 
-def shared(networks: Sequence[Network], how: How, cache: Cache) -> Callable[[str], Session]:
+def shared(
+    networks: Sequence[Network], how: How, cache: Cache, counts: BatchCounts | None = None
+) -> Callable[[str], Session]:
     """A way to open a network of one input as a session in which what several feeds ask at the same time is one batch.
 
     It raises UserError where there is no such network of that name, or `how` does not run it."""
@@ -84,7 +87,7 @@ def shared(networks: Sequence[Network], how: How, cache: Cache) -> Callable[[str
         if network is None or network.onnx is None or not network.spec.batch:
             raise UserError(f"{name} runs on the CPU, one by one: it has no ONNX form here that takes batches")
         try:
-            return SharedSession(open_engine(network, how, cache))
+            return SharedSession(open_engine(network, how, cache), counts)
         except UserError as e:
             raise UserError(f"{name} runs on the CPU, one by one: {e}") from None
 

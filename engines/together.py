@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,23 @@ from typing import Any, TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 Work = Callable[[Sequence[A]], Sequence[B]]
+
+
+class BatchCounts:
+    """How many batches of how many rows each engine has run. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[int]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, engine: str, rows: int) -> None:
+        with self._lock:
+            self._counts.setdefault(engine, Counter())[rows] += 1
+
+    def read(self) -> dict[str, dict[int, int]]:
+        """By engine: rows of a batch, and how often there were as many."""
+        with self._lock:
+            return {engine: dict(counts) for engine, counts in self._counts.items()}
 
 
 @dataclass(slots=True, eq=False)

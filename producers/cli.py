@@ -13,9 +13,10 @@ import click
 
 from engines.store import environment_cache
 from stream.chunk import Policy
-from stream.cli_log import log_options
+from stream.cli_log import log_options, traces_option
 from stream.log import Log
 from stream.log.place import Place
+from stream.tracing import spans as open_spans
 
 if TYPE_CHECKING:
     from producers.spool import Spooling
@@ -84,6 +85,7 @@ Examples:
     metavar="FILE",
     help="Write a synthetic scene's true masks and identities, as JSON lines.",
 )
+@traces_option
 def produce(
     sources: tuple[str, ...],
     feed: str,
@@ -96,6 +98,7 @@ def produce(
     spool: Path | None,
     spool_gb: float,
     ground_truth: Path | None,
+    traces: str | None,
 ) -> None:
     """Cut video into chunks and write them to a feed of the log.
 
@@ -126,6 +129,7 @@ def produce(
             of = f" / {total_s:.1f}" if total_s else ""
             bar.update(task, total=total_s, completed=done_s, done=f"{done_s:.1f}{of} s")
 
+        spans = open_spans(traces, service="strefer-produce")
         log = place.open()
         try:
             done = producing.produce(
@@ -138,11 +142,13 @@ def produce(
                 live_chunk_s=live_chunk_s,
                 policy=policy,
                 progress=progress,
+                spans=spans,
                 stop=stop,
                 spooling=_spooling(spool, spool_gb, wanted=place.folder is None and any(s.live for s in opened)),
             )
         finally:
             _close(log)
+            spans.close()
     if done.complete:
         click.echo(f"feed {feed} is complete: these sources are in {place}, nothing was appended")
     else:

@@ -21,6 +21,7 @@ from producers.spool import Spooling, open_journal
 from producers.state import Journal, ProducerState
 from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header, Policy, encode_header
 from stream.log import CHUNKS, Log, Message
+from stream.tracing import Attributes, Spans, Untraced
 
 MAX_CHUNK_S, LIVE_CHUNK_S = 10.0, 2.0
 JUMP_S = 10.0
@@ -55,6 +56,7 @@ def produce(
     stop: threading.Event | None = None,
     end_when_stopped: bool = True,
     spooling: Spooling | None = None,
+    spans: Spans | None = None,
 ) -> Produced:
     """Write all sources, one after the other on one time line, to `feed`; returns when they end or `stop` is set.
 
@@ -62,8 +64,10 @@ def produce(
     continues the feed after its former end. `end_when_stopped`: whether a stopped feed is told to have ended (else it
     waits to be gone on with). `policy`: what a worker does when chunks wait (`stream.pressure`); without one it is
     `latest` for live sources and `block` for the rest. `spooling`: where chunks wait while the log is away; without it
-    the sources wait. Raises UserError for a bad feed name or bounds, LogAwayError where it was stopped while it waited
-    for a log that is away: what is missing then is produced by the next start.
+    the sources wait. `spans` get one for each chunk, and the chunk its headers.
+
+    Raises UserError for a bad feed name or bounds, LogAwayError where it was stopped while it waited for a log that is
+    away: what is missing then is produced by the next start.
     """
     check_feed(feed)
     if not (0 < max_chunk_s <= 3600 and 0 < live_chunk_s <= 3600):
@@ -72,7 +76,7 @@ def produce(
         raise UserError("a live source cannot be looped")
     stop = stop or threading.Event()
     with open_journal(log, feed, stop, spooling) as journal:
-        run = _Run(sources, feed, journal, loop, max_chunk_s, live_chunk_s, policy, progress, stop)
+        run = _Run(sources, feed, journal, loop, max_chunk_s, live_chunk_s, policy, progress, stop, spans)
         return run.all(realtime=realtime, end_when_stopped=end_when_stopped)
 
 
@@ -88,11 +92,13 @@ class _Run:
     def __init__(
         self, sources: Sequence[Source], feed: str, journal: Journal, loop: bool, max_chunk_s: float,
         live_chunk_s: float, policy: Policy | None, progress: Progress | None, stop: threading.Event,
+        spans: Spans | None,
     ) -> None:  # fmt: skip
         self.sources, self.feed, self.loop = sources, feed, loop
         self.max_chunk_s, self.live_chunk_s = max_chunk_s, live_chunk_s
         self.policy, self.progress, self.stop = policy, progress, stop
         self.journal = journal
+        self.spans = spans or Untraced()
         self.dropped_us: int | None = None  # feed time since when chunks had no room
         self.written = 0
         self.begun_wall, self.begun_us = 0.0, 0
@@ -237,14 +243,18 @@ class _Run:
 
     def _commit(self, state: ProducerState, header: Header, data: bytes = b"", *, at_us: int) -> None:
         """Number a message and write it, and before it the gap that stands for what had no room until `at_us`."""
+        captured_us = header.captured_wall_us if isinstance(header, ChunkHeader) else None
+        begun_ns = None if captured_us is None else captured_us * 1000
         parts: list[tuple[Header, bytes]] = [(header, data)]
         if self.dropped_us is not None:
             gap = GapHeader(feed=self.feed, seq=0, start_us=self.dropped_us, end_us=at_us, reason="spool is full")
             parts.insert(0, (gap, b""))
             self.dropped_us = None
-        messages = []
-        for part, value in parts:
-            numbered = msgspec.structs.replace(part, seq=state.next_seq)
-            messages.append(Message(CHUNKS, self.feed, value, encode_header(numbered)))
-            state.next_seq += 1
-        self.journal.commit(state, *messages)
+        attributes: Attributes = {"feed": self.feed, "seq": state.next_seq, "bytes": len(data)}
+        with self.spans.span("produce", attributes, begun_ns=begun_ns) as traced:
+            messages = []
+            for part, value in parts:
+                numbered = msgspec.structs.replace(part, seq=state.next_seq)
+                messages.append(Message(CHUNKS, self.feed, value, encode_header(numbered) | traced))
+                state.next_seq += 1
+            self.journal.commit(state, *messages)

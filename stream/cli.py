@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 import click
 
 from engines.errors import UserError
 from engines.store import check_process_environment
 from stream.log import LogAwayError
+from stream.logs import settle_logs
 
 _COMMANDS = {
     "annotate": ("stream.cli_annotate", "annotate", "Annotate video into a folder: events, overlay, report."),
@@ -48,14 +50,18 @@ class _Late(click.Group):
 
 @click.group(cls=_Late, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="strefer-stream", prog_name="strefer")
-def cli() -> None:
+@click.option("--log-format", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True,
+              help="Log lines for people, or one JSON object a line, with feed and seq.")  # fmt: skip
+def cli(log_format: Literal["text", "json"]) -> None:
     """Strefer as a live stream: who is in a video, when, where and doing what.
 
     \b
     Examples:
       strefer annotate clip.mp4 --out clip.annotated --query "the dog"
       strefer produce rtsp://camera/stream --feed door --log run &  strefer worker --log run
+      strefer --log-format json worker --kafka broker:9092
     """
+    settle_logs(log_format)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -42,6 +42,12 @@ def log_options(command: F) -> F:
     return with_place  # type: ignore[return-value]
 
 
+traces_option = click.option(
+    "--traces", metavar="URL",
+    help="Send OpenTelemetry traces to this collector (OTLP over HTTP), such as http://127.0.0.1:4318.",
+)  # fmt: skip
+
+
 def place_of(
     folder: Path | None, servers: str | None, config: Path | None, prefix: str = "", claims: str = ""
 ) -> Place:

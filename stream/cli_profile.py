@@ -17,6 +17,7 @@ from engines.store import environment_cache, environment_store
 
 if TYPE_CHECKING:
     from engines.lite import Lite
+    from engines.together import BatchCounts
     from stream.sam import Segments
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -50,16 +51,16 @@ class Profile:
             if self.drawn:
                 click.echo("note: SAM 2.1's weights are drawn at random: the masks mean nothing", err=True)
 
-    def segmenter(self, *, max_batch_wait_s: float = 0.0) -> Segments | None:
+    def segmenter(self, *, max_batch_wait_s: float = 0.0, counts: BatchCounts | None = None) -> Segments | None:
         """SAM 2.1, loaded; None for lite. Raises UserError where the packages or the weights are not here."""
         if self.name == "lite":
             return None
         weights = self._weights()
         from engines.sam2.segmenter import load
 
-        return load(self.variant, size=self.size, weights=weights, max_batch_wait_s=max_batch_wait_s)
+        return load(self.variant, size=self.size, weights=weights, max_batch_wait_s=max_batch_wait_s, counts=counts)
 
-    def networks(self, segmenter: Segments | None) -> Lite:
+    def networks(self, segmenter: Segments | None, counts: BatchCounts | None = None) -> Lite:
         """Lite's networks: on the GPU and shared by all feeds where the segmenter runs on one."""
         from engines import lite
 
@@ -71,7 +72,7 @@ class Profile:
 
         cache = Cache(environment_cache() / "engines", say=lambda line: click.echo(line, err=True))
         how = opening.How("onnxruntime-cuda", device="cuda")
-        return lite.load(store, shared=opening.shared(networks.lite(store), how, cache))
+        return lite.load(store, shared=opening.shared(networks.lite(store), how, cache, counts))
 
     def _weights(self) -> Path | None:
         if self.drawn:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 
 from engines.errors import UserError
-from stream.cli_log import log_options
+from stream.cli_log import log_options, traces_option
 from stream.cli_models import model_options
 from stream.cli_profile import Profile, profile_options
 from stream.log.place import Place, client_name
 
 if TYPE_CHECKING:
+    from engines.together import BatchCounts
     from stream.ask import Models
     from stream.health import Health
+    from stream.metrics import WorkerMetrics
 
 _EPILOG = """\b
 Examples:
@@ -49,6 +51,7 @@ Examples:
 @click.option("--max-batch-wait", "max_batch_wait_ms", type=click.FloatRange(min=0, max=1000), default=5.0,
               show_default=True, metavar="MS",
               help="Of profile sam2: how long a feed's frame waits for others', to be run in one batch.")  # fmt: skip
+@traces_option
 @profile_options
 @model_options
 def worker(
@@ -64,19 +67,23 @@ def worker(
     health_limit_s: float,
     lanes: int | None,
     max_batch_wait_ms: float,
+    traces: str | None,
 ) -> None:
     """Follow the feeds of a log: chunks in, annotation events out.
 
     Start as many as the machine holds: each feed is one worker's at a time. A worker may be killed at any moment;
     another, or the same one started again, goes on without losing or doubling an event.
     """
+    from engines.together import BatchCounts
     from producers.cli import stop_on_signals
     from stream.cli_table import plain
     from stream.decode.pyav import PyAVDecoder
+    from stream.health import Health
     from stream.log import CHUNKS, LogAwayError
     from stream.log.sqlite import Retention
     from stream.pipeline import Pipeline
     from stream.runtime import settle
+    from stream.tracing import spans as open_spans
     from stream.worker import Done, Worker
 
     if health_host is not None and health_port is None:
@@ -84,28 +91,40 @@ def worker(
     new = not place.exists()
     if drain:
         place.must_exist()
-    stop = stop_on_signals()
-    health = _health(place, group, stop, port=health_port, host=health_host or "127.0.0.1", limit_s=health_limit_s)
+    stop, spans = stop_on_signals(), open_spans(traces, service="strefer-worker")
+    counts = BatchCounts()
+    health = Health(client_id=client_name(), group=group, stop=stop, limit_s=health_limit_s)
+    metrics = _serve(health, counts, place, group, port=health_port, host=health_host or "127.0.0.1")
     log = place.open(retain={CHUNKS: Retention(keep_bytes=round(keep_gb * 1e9))})
     if new:
         click.echo(f"{place} is new and holds no feed yet: waiting for one", err=True)
     settle()
-    segmenter = profile.segmenter(max_batch_wait_s=max_batch_wait_ms / 1000)
-    networks = profile.networks(segmenter)
+    segmenter = profile.segmenter(max_batch_wait_s=max_batch_wait_ms / 1000, counts=counts)
+    networks = profile.networks(segmenter, counts)
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
     health.loaded()
     pipeline = Pipeline(networks, models=models, segmenter=segmenter)
     lanes = lanes or (8 if segmenter is not None and segmenter.quick else 1)
-    one = Worker(log, pipeline, PyAVDecoder(), group=group, session_s=session_s, lanes=lanes)
+    one = Worker(log, pipeline, PyAVDecoder(), group=group, session_s=session_s, lanes=lanes, spans=spans)
+    json = click.get_current_context().find_root().params["log_format"] == "json"
+    say = structlog.get_logger("strefer.worker")
 
     def finished(done: Done | None) -> bool:
         health.turn(done)
         if done is not None:
-            click.echo(
-                f"{plain(done.feed)}: {done.at_us / 1e6:.2f} s, {done.events} events"
-                + (" (ended)" if done.ended else "")
-            )
+            metrics.observe(done, in_hand=one.in_hand)
+            if json:
+                latency_us = done.chunk.latency_us if done.chunk is not None else None
+                say.info(
+                    "message done", feed=done.feed, seq=done.seq, at_us=done.at_us, events=done.events,
+                    ended=done.ended, outcome=done.outcome, latency_us=latency_us,
+                )  # fmt: skip
+            else:
+                click.echo(
+                    f"{plain(done.feed)}: {done.at_us / 1e6:.2f} s, {done.events} events"
+                    + (" (ended)" if done.ended else "")
+                )
         return stop.is_set() or (drain and done is None and drained())
 
     def drained() -> bool:
@@ -119,20 +138,33 @@ def worker(
     finally:
         one.close()
         log.close()
+        spans.close()
     click.echo(
-        "stopped: what was not committed is done by who comes next" if stop.is_set() else "nothing is left to do"
+        "stopped: what was not committed is done by who comes next" if stop.is_set() else "nothing is left to do",
+        err=json,
     )
 
 
-def _health(place: Place, group: str, stop: threading.Event, *, port: int | None, host: str, limit_s: float) -> Health:
-    """What the worker tells of itself; served, where there is a port, until the command ends, whichever way it does."""
-    from stream.health import Health
+def _serve(
+    health: Health, counts: BatchCounts, place: Place, group: str, *, port: int | None, host: str
+) -> WorkerMetrics:
+    """The worker's figures; served with its health, where there is a port, until the command ends, whichever way it
+    does."""
+    from prometheus_client import CollectorRegistry
+
+    from stream.gpu_metrics import GpuMetrics, nvml
     from stream.health_server import serving
     from stream.log import CHUNKS
+    from stream.metrics import WorkerMetrics
 
-    health = Health(client_id=client_name(), group=group, stop=stop, limit_s=limit_s)
+    registry = CollectorRegistry()
+    metrics = WorkerMetrics(registry, batches=counts.read)
+    if (library := nvml()) is not None:
+        registry.register(GpuMetrics(library))
     if port is not None:
-        server = serving(health, host=host, port=port, open_log=place.open, group=group, topics=[CHUNKS])
+        server = serving(
+            health, host=host, port=port, open_log=place.open, group=group, topics=[CHUNKS], registry=registry
+        )
         port = click.get_current_context().with_resource(server)
         click.echo(f"health: http://{f'[{host}]' if ':' in host else host}:{port}/healthz", err=True)
-    return health
+    return metrics

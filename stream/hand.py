@@ -20,10 +20,11 @@ T = TypeVar("T")
 @dataclass(slots=True, eq=False)
 class InHand(Generic[T]):
     """A record, its header (or what is wrong with that), its frames where it is a chunk that is being decoded, their
-    scan where that has begun, and its task once it was taken up."""
+    scan where that has begun, and its task once it was taken up. begun_ns: Unix time of that."""
 
     record: Record
     header: Header | ValueError
+    begun_ns: int = 0
     frames: Prefetch[Frames] | None = None
     scanning: Scanning | None = None
     task: Task[T] | None = None

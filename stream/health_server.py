@@ -31,15 +31,18 @@ def serving(
     open_log: Callable[[], Log],
     group: str,
     topics: Sequence[str],
+    registry: CollectorRegistry | None = None,
     every_s: float = LAG_EVERY_S,
 ) -> Iterator[int]:
     """Serve until the block is left; gives the port (port 0 takes a free one). Raises UserError where it is taken.
+
+    registry: of figures that /metrics tells beside the health's own.
 
     The log is watched through one of its own, opened by the watching thread: a worker's consumer is not thread-safe,
     and a log that hangs must hold up neither the worker nor a probe.
     """
     try:
-        server = _Server(health, host, port)
+        server = _Server(health, host, port, registry or CollectorRegistry())
     except OSError as e:
         raise UserError(f"--health cannot listen on {host}:{port}: {e.strerror or e}") from None
     over = threading.Event()
@@ -87,8 +90,8 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False  # a client that says nothing must not hold up the end
 
-    def __init__(self, health: Health, host: str, port: int) -> None:
-        self.health, self.registry = health, CollectorRegistry()
+    def __init__(self, health: Health, host: str, port: int, registry: CollectorRegistry) -> None:
+        self.health, self.registry = health, registry
         self.registry.register(Metrics(health))
         self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         super().__init__((host, port), _Handler)

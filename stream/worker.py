@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import msgspec
 import structlog
@@ -22,7 +23,7 @@ import structlog
 from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header
 from stream.deadletter import letter
 from stream.decode import CorruptChunkError
-from stream.events import Body, Error, Event, FeedEnded, FeedGap, encode_body
+from stream.events import Body, ChunkDone, Error, Event, FeedEnded, FeedGap, encode_body
 from stream.frames import Decoder
 from stream.hand import Hand, InHand
 from stream.lanes import Lanes, Task, first_ready
@@ -48,6 +49,7 @@ from stream.queries import update
 from stream.scan import Scanning
 from stream.state import FeedState, RecentChunk, restore, snapshot
 from stream.stray import stray_of
+from stream.tracing import Attributes, Spans, Untraced
 
 GROUP = "strefer"
 LOOK_S = 0.05
@@ -59,12 +61,21 @@ _REJECTED_N = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one step did: the message's feed and its last frame's time, for progress."""
+    """What one step did: the message's feed and its last frame's time, for progress; the rest is for figures.
+
+    seq: of the message, -1 where it has none that counts. outcome: of a chunk, followed, skipped or refused. chunk:
+    what was told of one that was followed. live, dormant: the feed's entities afterwards.
+    """
 
     feed: str
     at_us: int
     ended: bool
     events: int
+    seq: int = -1
+    outcome: Literal["", "followed", "skipped", "refused"] = ""
+    chunk: ChunkDone | None = None
+    live: int = 0
+    dormant: int = 0
 
 
 class _OversizedError(ValueError):
@@ -77,14 +88,16 @@ class Worker:
     While one chunk is followed the next one is being decoded already: two records at most are in hand for each lane.
     max_message_bytes: a message whose value is larger is refused without decoding.
     lanes: feeds that are followed side by side. A feed's events are the same with any number.
+    spans: get one for each message, that belongs to the producer's.
     """
 
     def __init__(
         self, log: Log, pipeline: Pipeline, decoder: Decoder, *, group: str = GROUP, session_s: float = 30.0,
-        max_message_bytes: int = MAX_MESSAGE_BYTES, lanes: int = 1,
+        max_message_bytes: int = MAX_MESSAGE_BYTES, lanes: int = 1, spans: Spans | None = None,
     ) -> None:  # fmt: skip
         self._log, self._pipeline, self._decoder = log, pipeline, decoder
         self._lanes = Lanes(lanes)
+        self._spans = spans or Untraced()
         self._max_bytes = max_message_bytes
         self._consumer: Consumer = log.consumer(group, [CHUNKS], session_timeout_s=session_s)
         self._memory = Memory(log, pipeline, decoder)
@@ -93,6 +106,11 @@ class Worker:
         self._must_rewind = False
         self._pause_s, self._paused_until = 0.0, 0.0
         self._say = structlog.get_logger("strefer.worker")
+
+    @property
+    def in_hand(self) -> int:
+        """Messages that were taken and not finished."""
+        return len(self._hand)
 
     def run(self, *, until: Callable[[Done | None], bool], poll_s: float = 0.5) -> None:
         """Work until `until` says so; it is asked after every message, and with None after every empty poll."""
@@ -189,10 +207,11 @@ class Worker:
 
     def _take_up(self, now: InHand[Done]) -> Task[Done]:
         """Begin with a message; nothing of its feed is under way. What follows a chunk may go on in a lane."""
+        now.begun_ns = time.time_ns()
         record, header = now.record, now.header
         state, before = self._memory.recall(record)
         if isinstance(header, ValueError):
-            return Task(partial(self._reject, record, state, header))
+            return Task(partial(self._reject, now, state, header))
         if header.seq <= state.seq and record.offset <= state.offset:  # done before, and delivered again
             return Task(partial(self._pass_over, record, state))
         stray = stray_of(self._log, state, header)
@@ -201,7 +220,7 @@ class Worker:
             return Task(partial(self._pass_over, record, state, self._letter(record, stray)))
         if isinstance(header, ChunkHeader) and self._skips(state, header, now):
             state.seq = header.seq
-            return Task(partial(self._commit, record, state, [], 0, None, header))
+            return Task(partial(self._commit, now, state, [], 0, None, header))
         events = self._bridge(state, header)
         work: Future[list[Body]]
         try:
@@ -232,7 +251,7 @@ class Worker:
         if now.scanning is not None and (after := self._hand.after(now)) is not None:
             after.scanning = now.scanning.take_next()
         state.seq = header.seq
-        return self._commit(record, state, events, 0, dead, header)
+        return self._commit(now, state, events, 0, dead, header)
 
     def _pass_over(self, record: Record, state: FeedState, dead: Message | None = None) -> Done:
         """No new message of the feed: nothing of it changes."""
@@ -314,29 +333,55 @@ class Worker:
         self._say.warning(f"{kind} chunk", feed=header.feed, seq=header.seq, cause=str(error))
         return events
 
-    def _reject(self, record: Record, state: FeedState, error: ValueError) -> Done:
+    def _reject(self, now: InHand[Done], state: FeedState, error: ValueError) -> Done:
         """A message whose header does not read."""
         state.rejected += 1
         self._say.warning("message rejected", feed=state.feed, cause=str(error))
         events: list[Body] = [Error(stage="header", code="malformed", message=str(error), seq=None)]
-        return self._commit(record, state, events, _REJECTED_N + state.rejected, self._letter(record, str(error)))
+        letter = self._letter(now.record, str(error))
+        return self._commit(now, state, events, _REJECTED_N + state.rejected, letter)
 
     def _commit(
-        self, record: Record, state: FeedState, events: list[Body], first_n: int, dead: Message | None,
+        self, now: InHand[Done], state: FeedState, events: list[Body], first_n: int, dead: Message | None,
         header: Header | None = None,
     ) -> Done:  # fmt: skip
         """Events, state and offset, all or nothing."""
+        record = now.record
         seq = header.seq if header is not None else max(0, state.seq)
         state.offset = record.offset
         after = snapshot(state)
-        with self._log.transaction() as tx:
+        done = _told(record, state, header, events, refused=dead is not None)
+        attributes: Attributes = {"feed": record.key, "seq": seq, "events": len(events), **_stages(done.chunk)}
+        span = self._spans.span("follow", attributes, parent=record.headers, begun_ns=now.begun_ns)
+        with span as traced, self._log.transaction() as tx:
             for n, body in enumerate(events, first_n):
                 event = Event(record.key, seq, n, body)
-                tx.send(Message(ANNOTATIONS, record.key, encode_body(body), event.headers()))
+                tx.send(Message(ANNOTATIONS, record.key, encode_body(body), event.headers() | traced))
             if dead is not None:
                 tx.send(dead)
             tx.send(Message(STATE, record.key, after))
             tx.commit_offset(self._consumer, record)
         self._memory.keep(record, state, after)
-        at_us = header.at_us if isinstance(header, EndHeader) else max(0, state.last_us)
-        return Done(record.key, at_us, isinstance(header, EndHeader), len(events))
+        return done
+
+
+def _stages(chunk: ChunkDone | None) -> dict[str, int]:
+    return {} if chunk is None else {f"stage_us.{stage}": us for stage, us in chunk.stage_us.items()}
+
+
+def _told(record: Record, state: FeedState, header: Header | None, events: list[Body], *, refused: bool) -> Done:
+    chunk = next((body for body in events if isinstance(body, ChunkDone)), None)
+    outcome: Literal["", "followed", "skipped", "refused"] = "refused" if refused else ""
+    if isinstance(header, ChunkHeader) and not refused:
+        outcome = "skipped" if chunk is None else "followed"
+    return Done(
+        record.key,
+        header.at_us if isinstance(header, EndHeader) else max(0, state.last_us),
+        isinstance(header, EndHeader),
+        len(events),
+        seq=-1 if header is None else header.seq,
+        outcome=outcome,
+        chunk=chunk,
+        live=sum(e.live for e in state.follow.entities),
+        dormant=len(state.follow.gallery.dormant),
+    )

@@ -15,7 +15,7 @@ PACKAGES = ("stream", "kernels", "engines", "producers", "instruct")
 MAY_IMPORT = {
     "kernels": {"kernels"},
     "engines": {"engines", "kernels"},
-    "producers": {"producers", "engines", "kernels", "stream.chunk", "stream.log", "stream.cli_log"},
+    "producers": {"producers", "engines", "kernels", "stream.chunk", "stream.log", "stream.cli_log", "stream.tracing"},
     "instruct": {
         "instruct",
         "producers.cli",
@@ -60,8 +60,10 @@ HOMES = {
     "onnxruntime_ep_nv_tensorrt_rtx": {"engines/backends/ort.py"},
     "onnxscript": {"engines/export.py"},
     "openai": {"engines/chat.py"},
+    "opentelemetry": {"stream/tracing.py"},
     "pyarrow": {"instruct/formats/parquet.py"},
     "pycocotools": {"kernels/rle.py"},
+    "pynvml": {"stream/gpu_metrics.py"},
     "requests": {"engines/download.py"},
     "scenedetect": {"stream/cuts.py"},
     "supervision": {"stream/overlay.py"},

@@ -37,7 +37,11 @@ def command() -> list[str]:
 
 def sums() -> str:
     """sha256 of every source and every rendered file, as `sha256sum` writes it."""
-    files = [*(ROOT / "deploy").rglob("*.yaml"), *(ROOT / "tests/deploy/secure").glob("*.yaml")]
+    files = [
+        *(ROOT / "deploy").rglob("*.yaml"),
+        *(ROOT / "deploy").rglob("*.json"),
+        *(ROOT / "tests/deploy/secure").glob("*.yaml"),
+    ]
     files += RENDERED.glob("*.yaml")
     names = sorted(path.relative_to(ROOT).as_posix() for path in files)
     return "".join(f"{hashlib.sha256((ROOT / name).read_bytes()).hexdigest()}  {name}\n" for name in names)

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from engines.backends import F32, Engine
-from engines.together import Together
+from engines.together import BatchCounts, Together
 
 
 class SharedSession:
     """A `Session` of an engine with one input and a batch axis. Nobody waits for others: a batch is what has gathered
-    while the one before was run. Raises ValueError for an engine of another kind."""
+    while the one before was run; counts: gets their sizes. Raises ValueError for an engine of another kind."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, counts: BatchCounts | None = None) -> None:
         spec = engine.spec
         if len(spec.inputs) != 1 or not spec.batch:
             raise ValueError(
                 f"{spec.name} has {len(spec.inputs)} inputs and batch axis {spec.batch!r}, wanted one each"
             )
-        self._engine, self._input = engine, spec.inputs[0].name
+        self._engine, self._input, self._counts = engine, spec.inputs[0].name, counts or BatchCounts()
         self._outputs = [t.name for t in spec.outputs]
         most = next(axis.most for axis in spec.axes if axis.name == spec.batch)
         self._together = Together(wait_s=0.0, most=most)
@@ -30,7 +30,9 @@ class SharedSession:
         return self._together.ask(self._run, x)
 
     def _run(self, asked: Sequence[F32]) -> list[tuple[F32, ...]]:
-        found = self._engine.run({self._input: np.concatenate(asked) if len(asked) > 1 else asked[0]})
+        rows = np.concatenate(asked) if len(asked) > 1 else asked[0]
+        self._counts.add(self._engine.spec.name, len(rows))
+        found = self._engine.run({self._input: rows})
         ends = np.cumsum([len(x) for x in asked])[:-1]
         parts = [np.split(found[name], ends) for name in self._outputs]
         return list(zip(*parts, strict=True))

@@ -19,7 +19,7 @@ from engines.sam2.encoder import Features, gather
 from engines.sam2.graphs import SIZES, GraphTracker
 from engines.sam2.prompt import Prompt, answer
 from engines.sam2.tracker import Tracker
-from engines.together import Together
+from engines.together import BatchCounts, Together
 from kernels.preprocess import preprocess
 
 F32 = NDArray[np.float32]
@@ -49,17 +49,26 @@ class Segmenter:
     """A tracker for many feeds, each in a thread of its own: their frames are encoded in one batch, and so are the
     objects on them followed.
 
-    slots: objects at most. max_batch_wait_s: how long a frame waits for those of other feeds, at most.
+    slots: objects at most. max_batch_wait_s: how long a frame waits for those of other feeds, at most. counts: gets
+    the sizes of `sam2-encode` (frames) and `sam2-step` (objects).
     name, backend, sha256: for `feed.started`; sha256 is the weights', "" where they are drawn.
     quick: it runs on a GPU.
     """
 
     def __init__(
-        self, model: Sam2, *, name: str, sha256: str, slots: int = 64, max_batch_wait_s: float = 0.005
+        self,
+        model: Sam2,
+        *,
+        name: str,
+        sha256: str,
+        slots: int = 64,
+        max_batch_wait_s: float = 0.005,
+        counts: BatchCounts | None = None,
     ) -> None:
         cuda = model.device.startswith("cuda")
         self._tracker = GraphTracker(model, slots=slots) if cuda else Tracker(model, slots=slots)
         self._model, self._slots = model, slots
+        self._counts = counts or BatchCounts()
         self._together = Together(wait_s=max_batch_wait_s, most=SIZES[-1])
         self.name, self.sha256 = name, sha256
         self.backend = "torch/CUDA graphs" if cuda else "torch/CPU"
@@ -104,6 +113,7 @@ class Segmenter:
                 self._tracker.remove(slot)
 
     def _look(self, frames: Sequence[U8]) -> list[Frame]:
+        self._counts.add("sam2-encode", len(frames))
         tensors = [torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self._model.device) for rgb in frames]
         features = self._tracker.encode(preprocess(tensors, self._model.side, dtype=self._model.dtype))
         return [Frame(features, i, (int(rgb.shape[0]), int(rgb.shape[1]))) for i, rgb in enumerate(frames)]
@@ -111,6 +121,7 @@ class Segmenter:
     def _follow(self, asked: Sequence[tuple[Frame, Sequence[int]]]) -> list[list[Seen]]:
         features, at = gather([(frame.features, frame.index) for frame, _ in asked])
         wanted = {slot: i for i, (_, slots) in zip(at, asked, strict=True) for slot in slots}
+        self._counts.add("sam2-step", len(wanted))
         out = self._tracker.step(features, wanted)
         logits, scores = _host(out.logits), _host(out.score)
         seen = iter([Seen(logits[i], float(scores[i])) for i in range(len(wanted))])
@@ -124,6 +135,7 @@ def load(
     weights: Path | None = None,
     slots: int = 64,
     max_batch_wait_s: float = 0.005,
+    counts: BatchCounts | None = None,
 ) -> Segmenter:
     """A segmenter on the GPU where there is one, in bfloat16 at 1024 pixels; else on the CPU, in float32 at 512.
 
@@ -138,7 +150,7 @@ def load(
     model = build(variant, image_size=side, device="cuda" if cuda else "cpu", dtype=kind, weights=weights)
     name = f"sam2.1-{variant}@{side}" + ("" if weights else " (drawn weights)")
     told = sha256(weights) if weights else ""
-    return Segmenter(model, name=name, sha256=told, slots=slots, max_batch_wait_s=max_batch_wait_s)
+    return Segmenter(model, name=name, sha256=told, slots=slots, max_batch_wait_s=max_batch_wait_s, counts=counts)
 
 
 def _host(tensor: Any) -> F32:

@@ -21,6 +21,7 @@ DEFINITIONS = {
     "ScaledObject": "keda.sh_scaledobjects.yaml",
     "TriggerAuthentication": "keda.sh_triggerauthentications.yaml",
     "PodMonitor": "monitoring.coreos.com_podmonitors.yaml",
+    "PrometheusRule": "monitoring.coreos.com_prometheusrules.yaml",
 }
 Object = dict[str, Any]
 
@@ -63,6 +64,8 @@ def _closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     closed = {key: _closed(part) for key, part in schema.items()}
+    if isinstance(closed.get("pattern"), str):  # Go's place of the flag is not Python's
+        closed["pattern"] = closed["pattern"].replace("^(?i)", "(?i)^")
     if closed.pop("x-kubernetes-int-or-string", False):
         closed.pop("anyOf", None)
         closed["type"] = ["integer", "string"]

@@ -82,7 +82,7 @@ def test_command_lines_are_strefers_own(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_variables_in_arguments_and_in_the_environment_are_known(name: str) -> None:
-    settings = of_kind("cpu", "ConfigMap")["data"]
+    settings = of_kind("cpu", "ConfigMap", "settings")["data"]
     check_environment(settings)
     for container in containers(name):
         variables = {v["name"]: v.get("value", "") for v in container["env"]}
@@ -176,7 +176,7 @@ def test_the_scaler_follows_what_waits_in_our_topic(name: str, tmp_path: Path) -
     prefix = options["prefix"]
     assert (asked["topic"], asked["consumerGroup"]) == (f"{prefix}{CHUNKS}", f"{prefix}{options['group']}")
     assert options["group"] == GROUP
-    assert asked["bootstrapServersFromEnv"] in of_kind(name, "ConfigMap")["data"]
+    assert asked["bootstrapServersFromEnv"] in of_kind(name, "ConfigMap", "settings")["data"]
     # Markers alone, one a partition, must neither wake nor add a worker.
     assert int(asked["lagThreshold"]) > int(asked["activationLagThreshold"]) > PARTITIONS
 
