@@ -22,6 +22,7 @@ _COMMANDS = {
     "instruct": ("instruct.cli", "instruct", "Turn annotations into question-answer pairs that refer to regions."),
     "models": ("engines.cli", "models", "List, fetch and find the networks' files."),
     "produce": ("producers.cli", "produce", "Cut video into chunks and write them to a feed of the log."),
+    "profile": ("stream.cli_profiling", "profile", "Measure what this machine does with a source; compare runs."),
     "query": ("stream.cli_query", "query", "Ask feeds for entities while they run."),
     "deadletter": ("stream.cli_deadletter", "deadletter", "List, show and replay messages no worker could use."),
     "topics": ("stream.cli_topics", "topics", "Make and describe the topics on Kafka."),

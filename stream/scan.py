@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -81,8 +81,11 @@ class ScanState(msgspec.Struct):
 class Scanner:
     """Scans chunks; holds the stages and the detector, and nothing of any feed."""
 
-    def __init__(self, detector: Detector | None, *, detect_every_us: int) -> None:
+    def __init__(
+        self, detector: Detector | None, *, detect_every_us: int, stopwatch: Callable[[], Stopwatch] = Stopwatch
+    ) -> None:
         self._every_us = detect_every_us
+        self.stopwatch = stopwatch
         self._clip, self._motion, self._detect = Clipper(), motion.MotionDetector(), detect.Detect(detector)
         self._close_up = CloseUp(self._detect)
 
@@ -141,7 +144,7 @@ class Scanning:
 
     def __init__(self, scanner: Scanner, begun_from: ScanState, frames: Iterable[Frames]) -> None:
         self.begun_from, self.state = begun_from, copy.deepcopy(begun_from)
-        self.watch = Stopwatch()
+        self.watch = scanner.stopwatch()
         self._scanner = scanner
         self._lock = threading.Lock()
         self._done = False

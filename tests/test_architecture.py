@@ -53,6 +53,7 @@ HOMES = {
     },
     "fsspec": {"stream/log/kafka/claims.py"},
     "lark": {"stream/phrases.py"},
+    "matplotlib": {"stream/profiling/report.py"},
     "nvidia": {"stream/decode/dali.py"},
     "onnx": {"engines/variants.py"},
     # ort.py runs networks; variants.py takes its converters to float16 and int8.
@@ -96,7 +97,10 @@ HOMES = {
         "engines/sam2/step.py",
         "engines/sam2/tracker.py",
         "engines/sam2/weights.py",
+        "stream/cli_profiling.py",
         "stream/decode/dali.py",
+        "stream/profiling/record.py",
+        "stream/profiling/run.py",
         "kernels/rle.py",
         "kernels/iou.py",
         "kernels/preprocess.py",
