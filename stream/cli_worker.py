@@ -61,8 +61,6 @@ def worker(
     Start as many as the machine holds: each feed is one worker's at a time. A worker may be killed at any moment;
     another, or the same one started again, goes on without losing or doubling an event.
     """
-    from engines import lite
-    from engines.store import environment_store
     from producers.cli import stop_on_signals
     from stream.cli_table import plain
     from stream.decode.pyav import PyAVDecoder
@@ -83,7 +81,7 @@ def worker(
     if new:
         click.echo(f"{place} is new and holds no feed yet: waiting for one", err=True)
     settle()
-    networks, segmenter = lite.load(environment_store()), profile.segmenter()
+    networks, segmenter = profile.networks(), profile.segmenter()
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
     health.loaded()
