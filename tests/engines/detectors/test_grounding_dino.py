@@ -15,10 +15,9 @@ from transformers.models.grounding_dino.processing_grounding_dino import Groundi
 from engines.cache import Cache
 from engines.compare import differences, random_inputs
 from engines.detectors import hub, networks
-from engines.detectors.align import align
 from engines.detectors.detector import prepare
 from engines.detectors.networks import GroundingFiles
-from engines.detectors.opening import Grounding
+from engines.detectors.opening import Grounding, open_grounding
 from engines.detectors.prompts import encode
 from engines.errors import UserError
 from engines.opening import How, open_engine
@@ -137,13 +136,19 @@ def test_what_is_looked_for_is_read_once(grounding: Grounding, monkeypatch: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [0, 1])
-def test_onnx_agrees_with_torch(files: GroundingFiles, tmp_path: Path, part: int) -> None:
-    network = networks.grounding_dino(GROUNDED, files, Store(tmp_path))[part]
-    engine, base = (open_engine(network, How(b), Cache(tmp_path)) for b in ("onnxruntime-cpu", "torch"))
-    for found in differences(engine, base, random_inputs(network.spec, 3), network.align):
-        assert found.part <= 1e-4, found
-    assert (network.align is align) == (part == 0)
+def test_onnx_agrees_with_torch(files: GroundingFiles, grounding: Grounding, tmp_path: Path) -> None:
+    """Both parts, and then the detector that is made of them."""
+    store, cache = Store(tmp_path), Cache(tmp_path)
+    for network in networks.grounding_dino(GROUNDED, files, store):
+        engine, base = (open_engine(network, How(b), cache) for b in ("onnxruntime-cpu", "torch"))
+        for found in differences(engine, base, random_inputs(network.spec, 3), network.align):
+            assert found.part <= 1e-4, found
+    exported = open_grounding(GROUNDED, files, store, How("onnxruntime-cpu"), cache).looking_for(NAMES)
+    plain = grounding.looking_for(NAMES)
+    for ours, wanted in zip(exported.detect_many(frames()), plain.detect_many(frames()), strict=True):
+        assert len(ours) > 0
+        assert ours.categories == wanted.categories
+        np.testing.assert_allclose(ours.boxes, wanted.boxes, atol=2e-2)
 
 
 def test_files_that_are_none(files: GroundingFiles, tmp_path: Path) -> None:
