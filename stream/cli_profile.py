@@ -109,9 +109,6 @@ class Profile:
 def _with_detector(name: str, store: Store) -> Lite:
     from engines import lite
     from engines.cache import Cache
-
-    if find_spec("transformers") is None:
-        raise UserError(f"{name} needs transformers: pip install 'strefer-stream[detectors]'")
     from engines.detectors.opening import open_detector, usual
 
     opened = open_detector(name, store, usual(), Cache(environment_cache() / "engines"))

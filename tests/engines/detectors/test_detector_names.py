@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +127,18 @@ def test_weights_that_do_not_load_are_told_and_lites_detect(
     assert "does not fit RfDetrForObjectDetection" in loaded.missing[-1]
     with pytest.raises(UserError, match="does not fit"):
         Profile("sam2", drawn=True, detector="rf-detr-medium").networks()
+
+
+def test_without_the_package_it_says_what_to_install(
+    small_ones: tuple[Store, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    loaded = Profile("sam2", drawn=True).networks()
+    assert loaded.detector is not None
+    assert loaded.detector.name == "yolox-nano"
+    assert loaded.missing[-1] == "transformers is not installed: pip install 'strefer-stream[detectors]'"
+    with pytest.raises(UserError, match=r"strefer-stream\[detectors\]"):
+        Profile("sam2", drawn=True, detector="grounding-dino-tiny").networks()
 
 
 def test_names_and_profiles_that_do_not_go_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

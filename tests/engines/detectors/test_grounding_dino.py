@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny import GROUNDED
 from transformers.models.grounding_dino.processing_grounding_dino import GroundingDinoProcessor
 
@@ -149,6 +150,23 @@ def test_onnx_agrees_with_torch(files: GroundingFiles, grounding: Grounding, tmp
         assert len(ours) > 0
         assert ours.categories == wanted.categories
         np.testing.assert_allclose(ours.boxes, wanted.boxes, atol=2e-2)
+
+
+def test_weights_as_they_are_published(files: GroundingFiles, tmp_path: Path) -> None:
+    """By an older transformers: with an index that is computed now, and without a norm that nothing uses."""
+    tensors = load_file(files.weights)
+    unused = [n for n in tensors if ".swin.layernorm." in n]
+    assert len(unused) == 2
+    for name in unused:
+        del tensors[name]
+    for name in [n for n in tensors if n.endswith("relative_position_bias_table")]:
+        tensors[name.replace("bias_table", "index")] = torch.zeros(4, 4, dtype=torch.int64)
+    save_file(tensors, tmp_path / "old.safetensors")
+    hub.grounding_dino(files.config, tmp_path / "old.safetensors")
+    del tensors["model.level_embed"]
+    save_file(tensors, tmp_path / "old.safetensors")
+    with pytest.raises(UserError, match=r"1 weights are missing, first model\.level_embed"):
+        hub.grounding_dino(files.config, tmp_path / "old.safetensors")
 
 
 def test_files_that_are_none(files: GroundingFiles, tmp_path: Path) -> None:
