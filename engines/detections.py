@@ -53,6 +53,12 @@ class Detector(Protocol):
         ...
 
 
+class BatchDetector(Detector, Protocol):
+    def detect_many(self, frames: Sequence[U8]) -> list[Detections]:
+        """Detections of each frame, in one run of the network; the frames may be of different sizes."""
+        ...
+
+
 def suppress(
     boxes: F32, scores: F32, labels: Sequence[str], *, score: float, iou: float, size: tuple[int, int]
 ) -> Detections:

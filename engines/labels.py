@@ -16,3 +16,12 @@ VOC = (
     "background", "airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "dining table", "dog", "horse", "motorcycle", "person", "potted plant", "sheep", "couch", "train", "tv",
 )  # fmt: skip
+
+
+def _by_id() -> tuple[str, ...]:
+    unused, names = {0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83}, iter(COCO)
+    return tuple("" if i in unused else next(names) for i in range(91))
+
+
+COCO_IDS = _by_id()
+"""COCO's categories by the number they bear in its files, which some networks count by; "" where there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,11 +30,13 @@ NETWORKS = ("yolox-nano", "blazepose-full", "deeplabv3-voc", "person-reid-0287")
 IMAGE_TEXT = "imagetext"
 """Folder of an image-text network, which the user brings along: it is in no catalogue, and not missed."""
 
-_DETECTORS: tuple[tuple[str, Callable[[Session], Detector]], ...] = (
-    ("yolox-nano", YoloxDetector),
-    ("fastestdet", FastestDetDetector),
-    ("blazepose-person", PersonDetector),
-)
+_DETECTORS: dict[str, Callable[[Session], Detector]] = {
+    "yolox-nano": YoloxDetector,
+    "fastestdet": FastestDetDetector,
+    "blazepose-person": PersonDetector,
+}
+DETECTORS = tuple(_DETECTORS)
+"""The first of them that is here detects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,17 @@ def load(
     *,
     threads: int = 2,
     without: frozenset[str] = frozenset(),
+    detectors: Sequence[str] = DETECTORS,
+    detector: tuple[Detector, Used] | None = None,
     shared: Callable[[str], Session] | None = None,
 ) -> Lite:
     """Load what is on this machine; nothing is fetched. `without` leaves networks out by name (tests, trials).
 
+    detectors: which of `DETECTORS` may detect, best first. detector: another, loaded by the caller, in their place.
     shared: another way to open a network by its name (`engines.opening.shared`). Where it raises UserError that is a
     line in `missing`, and the network is opened as ever.
     """
-    used: list[Used] = []
+    used: list[Used] = [] if detector is None else [detector[1]]
     missing: list[str] = []
 
     def session(name: str) -> Session | None:
@@ -94,16 +99,16 @@ def load(
             return loaded
         return None
 
-    detector: Detector | None = None
-    for name, build in _DETECTORS:
+    finds = None if detector is None else detector[0]
+    for name in detectors if detector is None else ():
         s = session(name)
         if s is not None:
-            detector = build(s)
+            finds = _DETECTORS[name](s)
             break
     pose, segment, reid = (session(name) for name in NETWORKS[1:])
     pictures = _image_text(store, threads, used, missing) if IMAGE_TEXT not in without else None
     return Lite(
-        detector,
+        finds,
         PoseNet(pose) if pose else None,
         SegmentationNet(segment) if segment else None,
         ReidNet(reid) if reid else None,

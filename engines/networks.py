@@ -31,6 +31,8 @@ class Network:
     real: Callable[[int], Sequence[Arrays]] | None = None
     calibration: Callable[[], str] | None = None
     """Tells one set of real inputs from another."""
+    align: Callable[[Arrays, Arrays], tuple[Arrays, Arrays]] | None = None
+    """Of outputs that are a list in no certain order: ours and the reference's, as they are to be compared."""
 
     @property
     def name(self) -> str:

@@ -51,13 +51,19 @@ class Store:
                 return path
         return None
 
+    def file(self, path: str) -> Path | None:
+        """A file at this place under STREFER_MODELS, else in the cache; whoever reads it looks whether it is the right
+        one."""
+        found = (place / path for place in (self.models, self.cache) if place is not None)
+        return next((f for f in found if f.is_file()), None)
+
     def folder(self, name: str) -> Path | None:
         """A folder of the user's own network, which is in no catalogue: under STREFER_MODELS, else in the cache."""
         found = (place / name for place in (self.models, self.cache) if place is not None)
         return next((f for f in found if f.is_dir()), None)
 
     def pull(self, item: Item, *, progress: bool = False) -> Path:
-        """The file, fetched into the cache where it is not here yet.
+        """The file, fetched into the cache where it is not here yet. (What it `needs` is for the caller to pull.)
 
         Raises UserError in one line where no source can be reached or none gives the file the catalogue names.
         """

@@ -25,5 +25,7 @@ def verified(
     kinds = ((f"{randoms} random", compare.random_inputs(network.spec, randoms)), (f"{len(rows)} real", batches))
     for kind, inputs in kinds:
         if inputs:
-            for difference in compare.differences(engine, compare.RowByRow(base) if singly else base, inputs):
+            for difference in compare.differences(
+                engine, compare.RowByRow(base) if singly else base, inputs, network.align
+            ):
                 yield kind, difference

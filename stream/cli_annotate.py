@@ -103,8 +103,6 @@ def _one(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from engines import lite
-    from engines.store import environment_store
     from stream.annotate import annotate as run
 
     console = Console(stderr=True)
@@ -117,7 +115,7 @@ def _one(
             bar.update(task, description=what, total=total_s, completed=done_s, done=f"{done_s:.1f}{of} s of video")
 
         return run(
-            [source], out, feed=feed_name(source.name), networks=lambda: lite.load(environment_store()),
+            [source], out, feed=feed_name(source.name), networks=profile.networks,
             segmenter=profile.segmenter, profile=profile.told, queries=queries, models=models,
             max_chunk_s=max_chunk_s, live_chunk_s=live_chunk_s, fresh=fresh, tell=tell, stop=stop,
         )  # fmt: skip

@@ -4,43 +4,53 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from engines.catalogue import find
 from engines.errors import UserError
-from engines.sam2.variants import ADDRESS, VARIANTS
-from engines.store import environment_cache, environment_store
+from engines.sam2.variants import VARIANTS
+from engines.store import Store, environment_cache, environment_store
 
 if TYPE_CHECKING:
-    from engines.lite import Lite
+    from engines.backends import Session
+    from engines.cache import Cache
+    from engines.detections import Detector
+    from engines.lite import Lite, Used
     from engines.together import BatchCounts
     from stream.sam import Segments
 
 F = TypeVar("F", bound=Callable[..., object])
 SIZES = (256, 512, 1024)
+BEST = "rf-detr-medium"
+"""Of profile sam2, where its weights are here."""
+DETECTORS = (BEST, "grounding-dino-tiny", "yolox-nano", "fastestdet", "blazepose-person")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Which engines. name: lite or sam2. variant, size: of SAM 2.1; size None is the device's usual one. weights: a
-    file of the user's. drawn: weights drawn at random, whose masks mean nothing."""
+    file of the user's. drawn: weights drawn at random, whose masks mean nothing. detector: one of DETECTORS, "" for the
+    best that is here."""
 
     name: str = "lite"
     variant: str = "tiny"
     size: int | None = None
     weights: Path | None = None
     drawn: bool = False
+    detector: str = ""
 
     @property
     def told(self) -> str:
         """What a folder of results remembers of it."""
         if self.name == "lite":
             return "lite"
-        return f"sam2 {self.variant}@{self.size or 'usual'}" + (" drawn" if self.drawn else "")
+        named = f" {self.detector}" if self.detector else ""
+        return f"sam2 {self.variant}@{self.size or 'usual'}{' drawn' if self.drawn else ''}{named}"
 
     def check(self) -> None:
         """Raises UserError where what it needs is not here."""
@@ -48,6 +58,8 @@ class Profile:
             if find_spec("torch") is None:
                 raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (docs/sam2.md)")
             self._weights()
+            if self.detector and environment_store().locate(find(self.detector)) is None:
+                raise UserError(f"{self.detector} is not on this machine: strefer models pull {self.detector}")
             if self.drawn:
                 click.echo("note: SAM 2.1's weights are drawn at random: the masks mean nothing", err=True)
 
@@ -60,19 +72,28 @@ class Profile:
 
         return load(self.variant, size=self.size, weights=weights, max_batch_wait_s=max_batch_wait_s, counts=counts)
 
-    def networks(self, segmenter: Segments | None, counts: BatchCounts | None = None) -> Lite:
-        """Lite's networks: on the GPU and shared by all feeds where the segmenter runs on one."""
+    def networks(self, segmenter: Segments | None = None, counts: BatchCounts | None = None) -> Lite:
+        """The small networks, and with sam2 the detector that was named, or the best that is here: on the GPU and
+        shared by all feeds where the segmenter runs on one.
+
+        Raises UserError where the detector that was named does not load."""
         from engines import lite
 
         store = environment_store()
-        if segmenter is None or not segmenter.quick:
+        if self.name == "lite":
             return lite.load(store)
-        from engines import networks, opening
-        from engines.cache import Cache
-
-        cache = Cache(environment_cache() / "engines", say=lambda line: click.echo(line, err=True))
-        how = opening.How("onnxruntime-cuda", device="cuda")
-        return lite.load(store, shared=opening.shared(networks.lite(store), how, cache, counts))
+        shared = _shared(store, counts) if segmenter is not None and segmenter.quick else None
+        name = self.detector or (BEST if store.locate(find(BEST)) is not None else "")
+        if not name or name in lite.DETECTORS:
+            return lite.load(store, detectors=(name,) if name else lite.DETECTORS, shared=shared)
+        try:
+            detector = _detector(name, store, counts)
+        except UserError as e:
+            if self.detector:
+                raise
+            loaded = lite.load(store, shared=shared)
+            return replace(loaded, missing=(*loaded.missing, str(e)))
+        return lite.load(store, detector=detector, shared=shared)
 
     def _weights(self) -> Path | None:
         if self.drawn:
@@ -82,15 +103,35 @@ class Profile:
                 raise UserError(f"--sam2-weights {self.weights}: no such file")
             return self.weights
         file = VARIANTS[self.variant].file
-        folder = environment_store().folder("sam2")
         if not file:
             raise UserError(f"SAM 2.1 {self.variant} has no published weights: add --sam2-drawn, to try or to measure")
-        if folder is None or not (folder / file).is_file():
+        path = environment_store().file(f"sam2/{file}")
+        if path is None:
             raise UserError(
-                f"{file} is not here: fetch {ADDRESS}/{file} and name it with --sam2-weights, or put it into a folder "
-                "sam2 in the one that STREFER_MODELS names"
+                f"{file} is not here: strefer models pull sam2.1-{self.variant}, or name a file with --sam2-weights"
             )
-        return folder / file
+        return path
+
+
+def _cache() -> Cache:
+    from engines.cache import Cache
+
+    return Cache(environment_cache() / "engines", say=lambda line: click.echo(line, err=True))
+
+
+def _shared(store: Store, counts: BatchCounts | None) -> Callable[[str], Session]:
+    from engines import networks, opening
+
+    how = opening.How("onnxruntime-cuda", device="cuda")
+    return opening.shared(networks.lite(store), how, _cache(), counts)
+
+
+def _detector(name: str, store: Store, counts: BatchCounts | None) -> tuple[Detector, Used]:
+    from engines.backends.shared import SharedDetector
+    from engines.detectors.opening import open_detector, usual
+
+    opened = open_detector(name, store, usual(), _cache())
+    return SharedDetector(opened.detector, counts), opened.used
 
 
 def profile_options(command: F) -> F:
@@ -102,29 +143,33 @@ def profile_options(command: F) -> F:
                   help="Of profile sam2: tiny, small, base+ or large, at 256, 512 or 1024 pixels.  "
                   "[size: 1024 on a GPU, 512 on a CPU]")  # fmt: skip
     @click.option("--sam2-weights", "weights", type=click.Path(path_type=Path), metavar="FILE",
-                  help="Meta's checkpoint.  [default: from STREFER_MODELS/sam2]")  # fmt: skip
+                  help="Meta's checkpoint.  [default: strefer models pull sam2.1-NAME]")  # fmt: skip
     @click.option("--sam2-drawn", "drawn", is_flag=True,
                   help="Weights drawn at random: to try a machine and to measure; the masks mean nothing.")  # fmt: skip
+    @click.option("--detector", type=click.Choice(DETECTORS), metavar="NAME",
+                  help=f"Of profile sam2: {', '.join(DETECTORS)}.  [default: {BEST} where its weights are here, else "
+                  "lite's]")  # fmt: skip
     @functools.wraps(command)
     def with_profile(
-        *args: object, name: str, which: str, weights: Path | None, drawn: bool, **kwargs: object
-    ) -> object:
-        return command(*args, profile=_profile(name, which, weights, drawn=drawn), **kwargs)
+        *args: object, name: str, which: str, weights: Path | None, drawn: bool, detector: str | None,
+        **kwargs: object,
+    ) -> object:  # fmt: skip
+        return command(*args, profile=_profile(name, which, weights, drawn, detector or ""), **kwargs)
 
     return with_profile  # type: ignore[return-value]
 
 
-def _profile(name: str, which: str, weights: Path | None, *, drawn: bool) -> Profile:
+def _profile(name: str, which: str, weights: Path | None, drawn: bool, detector: str) -> Profile:
     variant, _, size = which.partition("@")
     if variant not in VARIANTS:
         published = [name for name, v in VARIANTS.items() if v.file]
         raise UserError(f"--sam2 {which}: no SAM 2.1 {variant!r}; there are {', '.join(published)}")
     if size and size not in map(str, SIZES):
         raise UserError(f"--sam2 {which}: size {size!r}; there are {', '.join(map(str, SIZES))}")
-    if name == "lite" and (weights is not None or drawn or which != "tiny"):
-        raise UserError("--sam2, --sam2-weights and --sam2-drawn go with --profile sam2")
+    if name == "lite" and (weights is not None or drawn or which != "tiny" or detector):
+        raise UserError("--sam2, --sam2-weights, --sam2-drawn and --detector go with --profile sam2")
     if weights is not None and drawn:
         raise UserError("--sam2-weights and --sam2-drawn: one of the two")
-    profile = Profile(name, variant, int(size) if size else None, weights, drawn)
+    profile = Profile(name, variant, int(size) if size else None, weights, drawn, detector)
     profile.check()
     return profile

@@ -1,4 +1,5 @@
-"""An engine as a session for many threads: rows that they ask for at the same time are run as one batch."""
+"""Engines for many threads: what they ask for at the same time is run as one batch. Nobody waits for others: a batch is
+what has gathered while the one before was run."""
 
 from __future__ import annotations
 
@@ -7,12 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from engines.backends import F32, Engine
+from engines.detections import U8, BatchDetector, Detections
 from engines.together import BatchCounts, Together
+
+MOST_FRAMES = 64
+"""Of a detector's batch; it may run them in parts."""
 
 
 class SharedSession:
-    """A `Session` of an engine with one input and a batch axis. Nobody waits for others: a batch is what has gathered
-    while the one before was run; counts: gets their sizes. Raises ValueError for an engine of another kind."""
+    """A `Session` of an engine with one input and a batch axis. counts: gets the sizes of batches. Raises ValueError for
+    an engine of another kind."""
 
     def __init__(self, engine: Engine, counts: BatchCounts | None = None) -> None:
         spec = engine.spec
@@ -36,3 +41,19 @@ class SharedSession:
         ends = np.cumsum([len(x) for x in asked])[:-1]
         parts = [np.split(found[name], ends) for name in self._outputs]
         return list(zip(*parts, strict=True))
+
+
+class SharedDetector:
+    """A `Detector` of one that takes batches. counts: gets the batches' sizes."""
+
+    def __init__(self, detector: BatchDetector, counts: BatchCounts | None = None) -> None:
+        self._detector, self._counts = detector, counts or BatchCounts()
+        self._together = Together(wait_s=0.0, most=MOST_FRAMES)
+        self.name = detector.name
+
+    def detect(self, rgb: U8) -> Detections:
+        return self._together.ask(self._run, rgb)
+
+    def _run(self, frames: Sequence[U8]) -> list[Detections]:
+        self._counts.add(self.name, len(frames))
+        return self._detector.detect_many(frames)

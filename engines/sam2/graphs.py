@@ -90,7 +90,8 @@ class GraphTracker(Tracker):
                 work(*inputs)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # What another feed's thread does meanwhile (a detector takes memory) must not break the capture.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             outputs = work(*inputs)
         return Recorded(graph, inputs, tuple(outputs))
 

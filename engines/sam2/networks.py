@@ -23,11 +23,9 @@ ABOUT = {
 
 
 def networks(store: Store) -> tuple[Network, ...]:
-    """The parts of each variant whose weights are in the folder sam2 of STREFER_MODELS, at 1024 pixels."""
-    folder = store.folder("sam2")
-    if folder is None:
-        return ()
-    here = {name: folder / v.file for name, v in VARIANTS.items() if v.file and (folder / v.file).is_file()}
+    """The parts of each variant whose weights are in a folder sam2 of STREFER_MODELS or the cache, at 1024 pixels."""
+    found = {name: store.file(f"sam2/{v.file}") for name, v in VARIANTS.items() if v.file}
+    here = {name: path for name, path in found.items() if path is not None}
     return tuple(n for name, path in here.items() for n in parts(name, side=SIDE, weights=path))
 
 

@@ -43,6 +43,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_shown_exist(page: Path) -> None:
     known = options()
+    known["strefer profile"] |= known["strefer profile run"]  # which it stands for
     for line in shown_commands(page):
         words = shlex.split(line.partition("  #")[0].partition(" &")[0])
         if len(words) < 2 or words[1].startswith("-"):

@@ -23,7 +23,7 @@ def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_list_build_list(capsys: pytest.CaptureFixture[str], folders: Path) -> None:
     assert main(["engines", "list"]) == 0
     out = capsys.readouterr().out
-    assert "blazepose-full    one person's mask and 33 landmarks" in out
+    assert "blazepose-full one person's mask and 33 landmarks" in " ".join(out.split())
     assert "onnx, tflite" in out
     assert str(folders / "engines") in out
     assert main(["engines", "build", "person-reid-0287", "--backend", "onnxruntime"]) == 0

@@ -19,9 +19,9 @@ SHA = hashlib.sha256(DATA).hexdigest()
 
 class Server(http.server.ThreadingHTTPServer):
     """data: what it has. ranges: whether it knows them. breaks: bytes after which each connection breaks, 0 for never.
-    asked: the Range of every request."""
+    tells: whether it says how long an answer is. asked: the Range of every request."""
 
-    data, ranges, breaks = DATA, True, 0
+    data, ranges, breaks, tells = DATA, True, 0, True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -40,13 +40,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
         if start >= len(server.data):
-            self.send_error(416)
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(server.data)}")
+            self.end_headers()
             return
         body = server.data[start:]
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(server.data) - 1}/{len(server.data)}")
-        self.send_header("Content-Length", str(len(body)))
+        if server.tells:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: server.breaks] if server.breaks else body)
 
@@ -117,3 +120,47 @@ def test_another_file_is_refused_and_nothing_kept(server: Server, tmp_path: Path
     with pytest.raises(ValueError, match="the catalogue names"):
         pull(server, tmp_path / "net.pt")
     assert not list(tmp_path.iterdir())
+
+
+def pull_unsized(server: Server, target: Path) -> None:
+    fetch(server.url, target, sha256=SHA, size_bytes=None, progress=True)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("there", [0, 300_000, len(DATA)])
+def test_a_size_that_only_the_server_knows(server: Server, tmp_path: Path, ranges: bool, there: int) -> None:
+    server.ranges = ranges
+    target = tmp_path / "net.pt"
+    part_of(target, SHA).write_bytes(DATA[:there])
+    pull_unsized(server, target)
+    assert target.read_bytes() == DATA
+    assert len(server.asked) == 1
+
+
+def test_a_size_that_only_the_server_knows_over_broken_connections(server: Server, tmp_path: Path) -> None:
+    server.breaks = 400_000
+    pull_unsized(server, tmp_path / "net.pt")
+    assert (tmp_path / "net.pt").read_bytes() == DATA
+    assert len(server.asked) > 2
+    assert all(r and r.startswith("bytes=") for r in server.asked[1:])
+
+
+@pytest.mark.parametrize("data", [DATA[:-1], DATA + b"1", b"an error page"])
+def test_another_file_is_refused_whatever_its_size(server: Server, tmp_path: Path, data: bytes) -> None:
+    server.data = data
+    with pytest.raises(ValueError, match="the catalogue names"):
+        pull_unsized(server, tmp_path / "net.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_beginning_that_is_longer_than_the_file(server: Server, tmp_path: Path) -> None:
+    target = tmp_path / "net.pt"
+    part_of(target, SHA).write_bytes(DATA + b"more")
+    pull_unsized(server, target)
+    assert target.read_bytes() == DATA
+
+
+def test_a_size_that_nobody_knows(server: Server, tmp_path: Path) -> None:
+    server.tells = False
+    with pytest.raises(ValueError, match="does not tell how large it is"):
+        pull_unsized(server, tmp_path / "net.pt")

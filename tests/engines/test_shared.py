@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from engines import lite, networks, opening
-from engines.backends.shared import SharedSession
+from engines.backends.shared import SharedDetector, SharedSession
 from engines.cache import Cache
+from engines.detections import U8, Detections
 from engines.errors import UserError
 from engines.opening import How
 from engines.spec import Axis, EngineSpec, TensorSpec
 from engines.store import Store
+from engines.together import BatchCounts
 from tests.running import model_folder
 
 SPEC = EngineSpec(
@@ -102,3 +104,29 @@ def test_an_engine_without_a_batch_is_none_to_share() -> None:
 
     with pytest.raises(ValueError, match="batch axis"):
         SharedSession(Fixed())
+
+
+def test_a_detector_that_threads_share_sees_each_frame_once() -> None:
+    class Bright:
+        """Finds one thing in each frame, with its brightness as score."""
+
+        name = "bright"
+
+        def __init__(self) -> None:
+            self.frames: list[int] = []
+
+        def detect(self, rgb: U8) -> Detections:
+            return self.detect_many([rgb])[0]
+
+        def detect_many(self, frames: Sequence[U8]) -> list[Detections]:
+            self.frames.append(len(frames))
+            box = np.array([[0, 0, 9, 9]], np.float32)
+            return [Detections(box, np.array([f.mean() / 255], np.float32), ("dog",)) for f in frames]
+
+    counts, bright = BatchCounts(), Bright()
+    detector = SharedDetector(bright, counts)
+    frames = [np.full((8 + i, 9, 3), 10 * i, np.uint8) for i in range(20)]
+    with ThreadPoolExecutor(6) as threads:
+        found = list(threads.map(detector.detect, frames))
+    assert [float(one.scores[0]) for one in found] == pytest.approx([10 * i / 255 for i in range(20)])
+    assert sum(rows * times for rows, times in counts.read()["bright"].items()) == sum(bright.frames) == 20

@@ -16,7 +16,9 @@ import pytest
 from engines import catalogue
 from engines.catalogue import Address, Item, WheelMember
 from engines.errors import UserError
+from engines.sam2.variants import VARIANTS
 from engines.store import Store
+from stream.cli import main
 
 DATA = b"weights" * 1000
 ITEM = Item("net", "detect", "net/net.onnx", hashlib.sha256(DATA).hexdigest(), len(DATA), "MIT", (), "a test's network")
@@ -173,12 +175,53 @@ def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_catalogue_is_whole() -> None:
-    everything = catalogue.MODELS + catalogue.SAMPLES
+    everything = catalogue.MODELS + catalogue.LARGE + catalogue.SAMPLES
     assert len({i.name for i in everything}) == len({i.path for i in everything}) == len(everything)
     for item in everything:
         assert catalogue.find(item.name) is item
-        assert len(item.sha256) == 64
+        assert len(item.sha256) == 64, "nothing is fetched that is not pinned"
+        assert all(catalogue.find(n) in everything for n in item.needs)
         assert item.sources
         assert item.licence
     with pytest.raises(ValueError, match="no model 'nonesuch'; there are yolox-nano, "):
         catalogue.find("nonesuch")
+
+
+def test_sam_2_is_fetched_by_the_name_that_its_profile_knows() -> None:
+    for name, v in VARIANTS.items():
+        if v.file:
+            item = catalogue.find(f"sam2.1-{name}")
+            assert (item.path, item.sha256) == (f"sam2/{v.file}", v.sha256)
+
+
+def test_pull_brings_what_a_file_needs(
+    tmp_path: Path, served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By command, from a server, of sizes the catalogue does not know; then all are found and listed."""
+    address, folder = served
+    items = []
+    for name, data, needs in (("big", DATA, ("words",)), ("words", b"a list", ())):
+        (folder / name).write_bytes(data)
+        sha256, source = hashlib.sha256(data).hexdigest(), Address(f"{address}/{name}")
+        items.append(Item(name, "detect", f"big/{name}", sha256, None, "MIT", (source,), "a test's", needs))
+    monkeypatch.setattr(catalogue, "LARGE", tuple(items))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("STREFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("STREFER_MODELS", raising=False)
+    assert main(["models", "pull", "big"]) == 0
+    where = tmp_path / "cache/models/big"
+    assert capsys.readouterr().out == f"big: {where / 'big'}\nwords: {where / 'words'}\n"
+    assert (where / "big").read_bytes() == DATA
+    assert main(["models", "list"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["big", "a", "test's", "MIT", "?", str(where / "big")] in rows
+    assert catalogue.whole([items[1], items[0]]) == [items[1], items[0]], "once is enough"
+
+
+def test_a_file_of_the_users_own_is_found_in_either_place(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache", tmp_path / "models")
+    assert store.file(ITEM.path) is None
+    cached = put(tmp_path / "cache", b"mine")
+    assert store.file(ITEM.path) == cached
+    own = put(tmp_path / "models", b"mine too")
+    assert store.file(ITEM.path) == own
