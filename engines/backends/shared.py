@@ -16,8 +16,9 @@ MOST_FRAMES = 64
 
 
 class SharedSession:
-    """A `Session` of an engine with one input and a batch axis. counts: gets the sizes of batches. Raises ValueError for
-    an engine of another kind."""
+    """A `Session` of an engine with one input and a batch axis. counts: gets the sizes of batches.
+
+    Raises ValueError for an engine of another kind."""
 
     def __init__(self, engine: Engine, counts: BatchCounts | None = None) -> None:
         spec = engine.spec
