@@ -28,11 +28,19 @@ SIDE = 960
 PALETTE = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#fabed4", "#469990")
 
 
+class Still(msgspec.Struct, frozen=True):
+    """A frame as it is, and the masks to be drawn over it."""
+
+    pts_us: int
+    jpeg: bytes
+    masks: list[tuple[int, MaskletFrame]]
+
+
 class Pictures(msgspec.Struct):
-    """What the report shows. cutouts: entity -> PNG with transparency. stills: (pts_us, JPEG)."""
+    """What the report shows. cutouts: entity -> PNG with transparency."""
 
     cutouts: dict[int, bytes] = msgspec.field(default_factory=dict)
-    stills: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
+    stills: list[Still] = msgspec.field(default_factory=list)
 
 
 class MaskIndex:
@@ -109,10 +117,10 @@ def render(
                     if moment is not None:
                         pictures.cutouts[entity] = cut_out(rgb, moment.frame)
                 small, scale = _small(rgb)
-                painted = painter.paint(small, index.at(pts_us), scale)
-                writer.write(painted, pts_us)
+                masks = index.at(pts_us)
+                writer.write(painter.paint(small, masks, scale), pts_us)
                 if pts_us >= still >= 0:
-                    pictures.stills.append((pts_us, _jpeg(painted)))
+                    pictures.stills.append(Still(pts_us, _jpeg(small), masks))
                     still = next(stills, -1)
                 done(pts_us)
     return pictures

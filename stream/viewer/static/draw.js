@@ -10,6 +10,8 @@ export const PALETTE = [
   "#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#fabed4", "#469990",
 ];
 
+const LABEL_PX = 13; // of names, on the screen, however large the picture is
+
 /** @param {number} entity @returns {string} */
 export function colourOf(entity) {
   return PALETTE[(((entity - 1) % PALETTE.length) + PALETTE.length) % PALETTE.length];
@@ -142,19 +144,20 @@ function fill(pixels, { width, height, data }, colour, alpha) {
 
 /** Name an entity at the top of its box. @param {CanvasRenderingContext2D} context @param {Mask} mask @param {number} scale @param {Look} look */
 function label(context, { entity, frame }, scale, look) {
-  const size = Math.max(11, Math.round(context.canvas.width / 56)), pad = Math.round(size / 3);
+  const canvas = context.canvas;
+  const size = Math.max(8, Math.round((LABEL_PX * canvas.width) / (canvas.clientWidth || canvas.width))), pad = Math.round(size / 3);
   const text = look.name(entity);
   const followed = entity === look.followed;
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textBaseline = "middle";
-  const width = Math.min(context.measureText(text).width, context.canvas.width - 2 * pad);
+  const width = Math.min(context.measureText(text).width, canvas.width - 2 * pad);
   const [x0, y0, x1, y1] = frame.bbox.map((v) => v * scale);
   if (followed) {
     context.strokeStyle = colourOf(entity);
     context.lineWidth = Math.max(2, size / 6);
     context.strokeRect(x0, y0, x1 - x0, y1 - y0);
   }
-  const left = Math.max(0, Math.min(x0, context.canvas.width - width - 2 * pad));
+  const left = Math.max(0, Math.min(x0, canvas.width - width - 2 * pad));
   const top = Math.max(0, y0 - size - pad);
   context.fillStyle = colourOf(entity);
   context.fillRect(left, top, width + 2 * pad, size + pad);

@@ -126,7 +126,7 @@ export class Feed {
     for (const s of this.segments) add(s.start_us, `segment ${s.segment} opens (${s.opened})`);
     for (const [start, end, why] of this.gaps) add(start, `gap of ${((end - start) / 1e6).toFixed(1)} s (${why})`);
     for (const e of this.entities.values()) {
-      const name = `${e.entity} ${this.nameOf(e.entity)}`;
+      const name = String(e.entity);
       e.presences.forEach(([start, end, why], i) => {
         add(start, `${name} ${i ? "is back" : "appears"}`, e.entity);
         if (why) add(end, `${name} exits (${why})`, e.entity);

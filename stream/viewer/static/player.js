@@ -126,6 +126,7 @@ export class Player {
   grown() {
     if (!this.feed || this.feed.chunks.length === 0) return;
     const newest = this.feed.chunks.at(-1);
+    if (this.seq < 0 && this.feed.ended) return this.seek(this.feed.from_us); // nothing more comes: from the beginning
     const here = this.feed.chunks.findIndex((c) => c.seq === this.seq);
     if (this.seq < 0 || here < 0 || (this.live && this.feed.chunks.length - 1 - here > BEHIND_CHUNKS)) {
       this.#to(newest.start_us, newest);

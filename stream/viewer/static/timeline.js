@@ -17,7 +17,7 @@ const HEAD = 22, ROW = 24, FOOT = 20;
 
 /** How wide the names left of the rows are. @param {number} width @returns {number} */
 export function nameWidth(width) {
-  return Math.min(190, Math.max(84, Math.round(width * 0.22)));
+  return Math.min(190, Math.max(96, Math.round(width * 0.22)));
 }
 
 /** The height a timeline wants, CSS pixels. @param {number} rows @returns {number} */

@@ -178,7 +178,7 @@ by("ask").addEventListener("submit", async (event) => {
     const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ text }) };
     const { unknown } = await (await ask(ofFeed(feed.name, "queries"), init)).json();
     input.value = "";
-    say(by("query-note"), unknown.length ? `Not understood, and without effect: ${unknown.join(", ")}` : "Asked from the next chunk on.");
+    say(by("query-note"), unknown.length ? `Not understood, and without effect: ${unknown.join(", ")}` : feed.ended ? "Asked. The feed has ended: nobody answers unless it goes on." : "Asked from the next chunk on.");
   } catch (e) {
     complain(e);
   }
