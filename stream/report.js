@@ -18,6 +18,8 @@ const timeline = document.getElementById("timeline");
 
 function paint() {
   for (const { image, canvas, masks } of stills) if (image.naturalWidth) painter.paint(canvas, image, masks, look);
+  const video = document.querySelector("video");
+  if (video && stills.length) video.poster = stills[0].canvas.toDataURL("image/jpeg", 0.85);
   timeline.style.height = `${heightOf(data.rows.length)}px`;
   drawTimeline(timeline, { ...data, at_us: -1, followed: look.followed });
   for (const button of document.querySelectorAll("[data-entity]")) {

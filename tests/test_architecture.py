@@ -51,6 +51,7 @@ HOMES = {
         "stream/log/kafka/topics.py",
         "stream/log/kafka/transaction.py",
     },
+    "fastapi": {"stream/viewer/server.py"},
     "fsspec": {"stream/log/kafka/claims.py"},
     "lark": {"stream/phrases.py"},
     "nvidia": {"stream/decode/dali.py"},
@@ -108,6 +109,7 @@ HOMES = {
         "kernels/reference/iou.py",
         "kernels/reference/preprocess.py",
     },
+    "uvicorn": {"stream/viewer/serve.py"},
     "triton": {"kernels/gpu/attend.py", "kernels/gpu/rle.py", "kernels/gpu/iou.py", "kernels/gpu/preprocess.py"},
 }
 

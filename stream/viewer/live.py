@@ -66,15 +66,14 @@ class Viewer:
         deaf = self._feeds.listen(known)
         tasks = [asyncio.create_task(self._hear()), asyncio.create_task(self._tell())]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             deaf()
             for task in tasks:
                 task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
-        for end in ended:
-            if isinstance(end, Exception):
-                raise end
+                task.add_done_callback(_heard_out)
+        for task in ended:
+            task.result()
 
     async def _hear(self) -> None:
         while True:
@@ -116,3 +115,9 @@ class Viewer:
 
     async def _send(self, message: msgspec.Struct) -> None:
         await self._socket.send_text(msgspec.json.encode(message).decode())
+
+
+def _heard_out(task: asyncio.Task[None]) -> None:
+    """Both may fail when a viewer leaves; one failure is told, and the other is no news."""
+    if not task.cancelled():
+        task.exception()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=64)
     except OSError as e:
-        raise UserError(f"cannot listen on {host}:{port}: {e.strerror or e}; choose another --port or --host") from None
+        why = e.strerror if isinstance(e, socket.gaierror) else os.strerror(e.errno or 0)
+        raise UserError(f"cannot listen on {host}:{port}: {why}; choose another --port or --host") from None
 
 
 def serve(app: Gate, listening: socket.socket, stop: threading.Event, ready: Callable[[], None]) -> None:

@@ -135,13 +135,14 @@ def _add_socket(app: FastAPI, feeds: Feeds) -> None:
 
     @app.websocket("/ws")
     async def live(socket: WebSocket) -> None:
-        await socket.accept("strefer" if "strefer" in socket.scope.get("subprotocols", ()) else None)
-        if len(viewers) >= MAX_VIEWERS:
-            await socket.close(1013, f"{MAX_VIEWERS} viewers look already")
-            return
+        full = len(viewers) >= MAX_VIEWERS
         viewers.add(socket)
         try:
-            await Viewer(socket, feeds).serve()
+            await socket.accept("strefer" if "strefer" in socket.scope.get("subprotocols", ()) else None)
+            if full:
+                await socket.close(1013, f"{MAX_VIEWERS} viewers look already")
+            else:
+                await Viewer(socket, feeds).serve()
         except ValueError as e:
             with suppress(RuntimeError):
                 await socket.close(1007, str(e)[:120])

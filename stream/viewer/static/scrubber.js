@@ -9,7 +9,7 @@ const MAX_ROWS = 40;
 export class Scrubber {
   /**
    * @param {HTMLElement} slider @param {HTMLCanvasElement} canvas @param {HTMLElement} words @param {HTMLSelectElement} range
-   * @param {{seek: (us: number) => void, follow: (entity: number) => void}} does
+   * @param {{seek: (us: number) => void, at: () => number, follow: (entity: number) => void}} does
    */
   constructor(slider, canvas, words, range, does) {
     Object.assign(this, { slider, canvas, words, range, does });
@@ -63,7 +63,7 @@ export class Scrubber {
   /** @param {KeyboardEvent} event */
   #key(event) {
     if (!this.telling) return;
-    const at = Math.max(0, this.telling.at_us);
+    const at = Math.max(0, this.does.at());
     const to = {
       ArrowLeft: at - 1e6, ArrowDown: at - 1e6, ArrowRight: at + 1e6, ArrowUp: at + 1e6,
       PageDown: at - 1e7, PageUp: at + 1e7, Home: 0, End: Number.MAX_SAFE_INTEGER,

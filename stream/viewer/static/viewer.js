@@ -23,7 +23,7 @@ const player = new Player(by("stage"), look, refresh);
 const entities = new Entities(by("entities"), by("entity-count"), look, { follow, hide });
 const queries = new Queries(by("queries"), { follow, takeBack });
 const happenings = new Happenings(by("happenings"), (at_us) => seek(at_us));
-const scrubber = new Scrubber(by("scrubber"), by("timeline"), by("timeline-words"), by("range"), { seek, follow });
+const scrubber = new Scrubber(by("scrubber"), by("timeline"), by("timeline-words"), by("range"), { seek, follow, at: () => player.at_us });
 const wall = new Wall(by("wall"), choose);
 const line = new Line(told, connected, () => ({ feed: feed?.name ?? "", version: feed?.version ?? 0 }));
 
@@ -86,7 +86,7 @@ function paint() {
   const at = player.shown_us >= 0 ? player.shown_us : player.at_us;
   say(by("feed-name"), feed.name);
   say(by("facts"), factsOf(feed));
-  say(by("clock"), `${clock(Math.max(0, at))} / ${clock(feed.to_us)}`);
+  say(by("clock"), `${clock(Math.max(0, player.at_us))} / ${clock(feed.to_us)}`);
   say(by("play"), player.playing ? "Pause" : "Play");
   by("live").setAttribute("aria-pressed", String(player.live && !feed.ended));
   by("live").disabled = feed.chunks.length === 0;
@@ -95,7 +95,7 @@ function paint() {
   entities.show(feed, at);
   queries.show(feed);
   happenings.show(feed);
-  scrubber.show(feed, at, look.followed);
+  scrubber.show(feed, player.at_us, look.followed);
   if (!player.playing) by("stage").setAttribute("aria-label", sceneInWords(feed, at));
 }
 
