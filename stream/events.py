@@ -260,7 +260,7 @@ class ChunkDone(Body, frozen=True, kw_only=True):
     latency_us: int | None
     """From capture to this event, live feeds only."""
     start_us: int | None = None
-    """The stretch of feed time it covers, to `end_us`; null in events of before 0.2."""
+    """The stretch of feed time it covers, to `end_us`; null where an older worker told it."""
     end_us: int | None = None
 
 
