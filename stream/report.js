@@ -18,13 +18,20 @@ const timeline = document.getElementById("timeline");
 
 function paint() {
   for (const { image, canvas, masks } of stills) if (image.naturalWidth) painter.paint(canvas, image, masks, look);
-  const video = document.querySelector("video");
-  if (video && stills.length) video.poster = stills[0].canvas.toDataURL("image/jpeg", 0.85);
   timeline.style.height = `${heightOf(data.rows.length)}px`;
   drawTimeline(timeline, { ...data, at_us: -1, followed: look.followed });
   for (const button of document.querySelectorAll("[data-entity]")) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.entity) === look.followed));
   }
+}
+
+/** The first frame with its masks stands for the video until it plays. */
+function poster() {
+  const video = document.querySelector("video"), first = stills[0];
+  if (!video || !first?.image.naturalWidth) return;
+  const canvas = document.createElement("canvas");
+  painter.paint(canvas, first.image, first.masks, look);
+  video.poster = canvas.toDataURL("image/jpeg", 0.85);
 }
 
 function follow(entity) {
@@ -44,4 +51,7 @@ timeline.addEventListener("click", (event) => {
 document.getElementById("timeline-words").textContent = inWords(data);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 new ResizeObserver(paint).observe(timeline);
-Promise.all(stills.map(({ image }) => image.decode().catch(() => undefined))).then(paint);
+Promise.all(stills.map(({ image }) => image.decode().catch(() => undefined))).then(() => {
+  poster();
+  paint();
+});

@@ -150,7 +150,8 @@ export function newsOf(feed) {
 export function sinceThen(feed, before) {
   const said = [];
   for (const q of feed.queries()) {
-    if (before.queries.get(q.query) === `${q.outcome} ${q.entities.join()}`) continue;
+    const was = before.queries.get(q.query);
+    if (was === undefined || was === `${q.outcome} ${q.entities.join()}`) continue;
     const who = q.entities.map((id) => String(id)).join(" or ");
     if (q.outcome === "bound") said.push(`“${q.text}” is ${q.entities.join(" and ")}`);
     else if (q.outcome === "ambiguous") said.push(`“${q.text}” could be ${who}`);

@@ -161,7 +161,7 @@ export class Queries {
       item.append(follow);
     }
     if (!q.all) {
-      const back = button("small", "remove", () => this.does.takeBack(q.query));
+      const back = button("small", "×", () => this.does.takeBack(q.query));
       back.setAttribute("aria-label", `take back “${q.text}”`);
       item.append(back);
     }

@@ -85,9 +85,17 @@ function names(context, t, left, ink) {
     context.fillStyle = colourOf(row.entity);
     context.fillRect(0, y - 6, 4, 12);
     context.fillStyle = ink(row.entity === t.followed ? "--accent" : "--fg");
-    context.fillText(`${row.entity} ${row.name}`, 9, y);
+    context.fillText(fitting(context, `${row.entity} ${row.name}`, left - 17), 9, y);
   });
   context.restore();
+}
+
+/** A text cut short where it is wider than so many pixels. */
+function fitting(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let end = text.length;
+  while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
+  return `${text.slice(0, end).trimEnd()}…`;
 }
 
 function drawRow(context, row, top, { bar, x, left, width, t, ink }) {
