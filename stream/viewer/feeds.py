@@ -10,10 +10,11 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from engines.errors import UserError
 from stream.events import Masklet, MaskletFrame, MaskletRevised, decode_message
 from stream.log import ANNOTATIONS, QUERIES, STATE, Log, LogAwayError
 from stream.posting import drop, post
-from stream.queries import EVERY_FEED, QueryRequest, decode_request, encode_request, posted
+from stream.queries import EVERY_FEED, MAX_QUERIES, QueryRequest, decode_request, encode_request, posted
 from stream.viewer.chunks import ChunkFinder
 from stream.viewer.index import ChunkPlace, FeedIndex, FeedView
 
@@ -164,6 +165,8 @@ class Feeds:
         read, and UnknownFeedError."""
         with self._lock:
             self._of(feed)
+            if len(self._asked.get(feed, [])) >= MAX_QUERIES:
+                raise UserError(f"{feed} is asked {MAX_QUERIES} queries already: take one back first")
         request = QueryRequest(text)
         query = post(self._log, feed, request, encode_request(request)).query
         self._read_queries()

@@ -27,7 +27,7 @@ SIDES = (320, 640, 960)
 """Longer sides that may be asked for, pixels; frames are never enlarged."""
 DECODES, MAX_WAITING = 2, 16
 KEPT_BYTES = 128 << 20
-MAX_CHUNK_BYTES = 48 << 20
+MAX_CHUNK_BYTES = 32 << 20
 """JPEGs of one chunk; what comes after is left out. A chunk of 10 s at 30 frames a second is 20 MB."""
 _QUALITY = 80
 _HEAD = struct.Struct("<Iq")

@@ -21,11 +21,11 @@ from stream.parse import LONGEST, parse
 from stream.viewer.chunks import LostChunkError
 from stream.viewer.feeds import AbsentError, EntityMasks, Feeds
 from stream.viewer.frames import SIDES, BusyError, FrameStore, Shown, Wanted
-from stream.viewer.gate import Door, Gate
+from stream.viewer.gate import Door, Gate, Receive, Scope, Send
 from stream.viewer.live import Viewer
+from stream.viewer.reading import Readings, begun, parts
 
 MAX_VIEWERS = 32
-_READ_EVERY_S = 0.01
 Seq = Annotated[int, Path(ge=0, lt=2**53)]
 
 
@@ -78,17 +78,18 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_reading(app: FastAPI, feeds: Feeds, store: FrameStore) -> None:
+    readings = Readings()
+
     @app.get("/api/feeds/{feed}/chunks/{seq}/frames")
     async def frames(feed: str, seq: Seq, side: int = 640, first: bool = False) -> Response:
         if side not in SIDES:
             return _line(400, f"side is {side}, wanted one of {', '.join(map(str, SIDES))}")
         feeds.has(feed, seq)
         shown = store.shown(Wanted(feed, seq, side, first))
-        while not shown.parts and not shown.done:
-            await asyncio.sleep(_READ_EVERY_S)
+        await begun(shown)
         if shown.trouble and not shown.parts:
             return _line(404, shown.trouble)
-        return StreamingResponse(_reading(shown), media_type="application/octet-stream")
+        return _Paced(shown, readings)
 
     @app.get("/api/feeds/{feed}/chunks/{seq}/masks")
     def masks(feed: str, seq: Seq) -> Response:
@@ -99,18 +100,17 @@ def _add_reading(app: FastAPI, feeds: Feeds, store: FrameStore) -> None:
         return Response(store.picture(feed, *feeds.best(feed, entity)), media_type="image/png")
 
 
-async def _reading(shown: Shown) -> AsyncIterator[bytes]:
-    """The parts as they come, at the reader's pace."""
-    at = 0
-    while True:
-        done = shown.done  # asked first: what comes before it is said is then seen
-        if at < len(shown.parts):
-            yield shown.parts[at]
-            at += 1
-        elif done:
-            return
-        else:
-            await asyncio.sleep(_READ_EVERY_S)
+class _Paced(StreamingResponse):
+    """A chunk at the reader's pace; cut short where that is too slow."""
+
+    def __init__(self, shown: Shown, readings: Readings) -> None:
+        super().__init__(parts(shown), media_type="application/octet-stream")
+        self._readings = readings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(TimeoutError):
+            async with self._readings.one():
+                await super().__call__(scope, receive, send)
 
 
 def _add_asking(app: FastAPI, feeds: Feeds, *, read_only: bool) -> None:

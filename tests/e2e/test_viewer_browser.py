@@ -68,8 +68,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def viewing(folder: Path, port: int) -> Iterator[str]:
-    viewer = start("view", "--log", str(folder), "--port", str(port))
+def viewing(folder: Path, port: int, *options: str) -> Iterator[str]:
+    viewer = start("view", "--log", str(folder), "--port", str(port), *options)
     try:
         until = time.monotonic() + 60
         while True:
@@ -254,6 +254,22 @@ def test_the_page_outlives_its_server(browser: Browser, told: Path) -> None:
         expect(page.locator("#clock")).to_contain_text("/ 00:04.0")
         expect(page.locator("#trouble")).to_be_hidden()
         page.close()
+
+
+def test_a_token_comes_in_the_address_and_stays_out_of_sight(browser: Browser, told: Path, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef-A_Z\n")
+    with viewing(told, free_port(), "--token-file", str(token)) as address:
+        page = browser.new_page()
+        page.goto(address)
+        expect(page.locator("#trouble")).to_contain_text("refuses: a token is wanted: open the address")
+        page.close()
+        with opened(browser, f"{address}#token={token.read_text().strip()}") as page:
+            expect(page.locator("#stage[data-pts-us]")).to_be_visible()
+            expect(page.locator(".entity img.thumb").first).to_be_visible()
+            assert "token" not in page.url
+            page.reload()
+            expect(page.locator("#stage[data-pts-us]")).to_be_visible()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])

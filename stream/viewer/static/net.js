@@ -1,6 +1,6 @@
 // Asking the server: with the token that came in the address, if one did, and a WebSocket that comes back by itself.
 
-const KEY = "strefer-token";
+const KEY = "strefer-token", TRIES = 4;
 
 /** The token of the address (#token=…), kept for this tab so that a reload needs no address; "" where none is wanted. */
 function token() {
@@ -28,9 +28,23 @@ export class Refused extends Error {
  */
 export async function ask(path, init = {}) {
   const headers = { ...(init.headers ?? {}), ...(secret ? { authorization: `Bearer ${secret}` } : {}) };
-  const response = await fetch(path, { ...init, headers, cache: "no-store" });
+  let response = await fetch(path, { ...init, headers, cache: "no-store" });
+  for (let tries = 1; response.status === 503 && tries < TRIES; tries++) {
+    await new Promise((go) => setTimeout(go, tries * 1000)); // it is busy, and asks for that
+    response = await fetch(path, { ...init, headers, cache: "no-store" });
+  }
   if (!response.ok) throw new Refused(response.status, await response.text());
   return response;
+}
+
+/** Why the server lets this page see nothing, in its own words; "" where it does, or does not answer. */
+export async function refusal() {
+  try {
+    await ask("/api/");
+  } catch (e) {
+    if (e instanceof Refused && (e.status === 401 || e.status === 403)) return e.message;
+  }
+  return "";
 }
 
 /** The address of what belongs to a feed. @param {string} feed @param {...(string | number)} parts */

@@ -2,7 +2,7 @@
 import { clock } from "./draw.js";
 import { listen } from "./keys.js";
 import { Feed, newsOf, sinceThen } from "./model.js";
-import { ask, Line, ofFeed, Refused } from "./net.js";
+import { ask, Line, ofFeed, refusal, Refused } from "./net.js";
 import { Entities, Happenings, Queries, say } from "./panels.js";
 import { Player } from "./player.js";
 import { Scrubber } from "./scrubber.js";
@@ -17,7 +17,7 @@ const look = { hidden: new Set(), followed: 0, name: (id) => `${id} ${feed ? fee
 let feed = null;
 /** @type {import("./wall.js").Line[]} */
 let lines = [];
-let logTrouble = "", up = false, due = false;
+let logTrouble = "", refused = "", up = false, due = false;
 
 const player = new Player(by("stage"), look, refresh);
 const entities = new Entities(by("entities"), by("entity-count"), look, { follow, hide });
@@ -47,8 +47,10 @@ function told(message) {
 }
 
 /** @param {boolean} now */
-function connected(now) {
+async function connected(now) {
   up = now;
+  refresh();
+  refused = now ? "" : await refusal();
   refresh();
 }
 
@@ -101,6 +103,7 @@ function paint() {
 
 /** @param {import("./wall.js").Line | undefined} line */
 function troubleOf(line) {
+  if (!up && refused) return `The viewer's server refuses: ${refused}.`;
   if (!up) return "The viewer's server does not answer: trying again.";
   if (logTrouble) return `The log cannot be read: ${logTrouble}`;
   if (!lines.length) return "No feed yet: a worker has to follow one (strefer worker).";

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 from kernels import rle
 from stream.log import QUERIES
 from stream.log.sqlite import SqliteLog
-from stream.viewer import server
+from stream.viewer import feeds, server
 from stream.viewer.feeds import Feeds
 from stream.viewer.gate import Door
 from stream.viewer.server import make_app
@@ -270,6 +270,15 @@ def test_a_query_wants_json_of_a_known_length(client: TestClient) -> None:
     assert client.post("/api/feeds/door/queries", content=iter([b"{}"]), headers=JSON).status_code == 411
     gone = client.delete("/api/feeds/door/queries/none-such")
     assert (gone.status_code, gone.text) == (400, "there is no query 'none-such' of door; known: none\n")
+
+
+def test_a_feed_is_asked_only_so_much(client: TestClient, log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "MAX_QUERIES", 2)
+    texts = ("the person", "the dog", "the person on the left")
+    answers = [client.post("/api/feeds/door/queries", json={"text": text}) for text in texts]
+    assert [a.status_code for a in answers] == [200, 200, 400]
+    assert answers[2].text == "door is asked 2 queries already: take one back first\n"
+    assert len(log.table(QUERIES)) == 2
 
 
 def test_read_only_asks_nothing(log: SqliteLog) -> None:
