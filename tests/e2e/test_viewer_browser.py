@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -18,13 +15,11 @@ from playwright.sync_api import Browser, Page, expect
 from kernels import rle
 from producers.produce import produce
 from producers.sources import open_sources
-from stream.chunk import Chunk, ChunkHeader, decode_header
-from stream.decode.pyav import PyAVDecoder
 from stream.events import MaskletFrame
-from stream.log import CHUNKS
 from stream.log.sqlite import SqliteLog
 from stream.overlay import Pictures, Still
 from stream.report import page as report_page
+from tests.e2e.pages import canvas_of, drawn, free_port, opened, pictures, viewing
 from tests.e2e.programs import start
 from tests.media import samples
 from tests.running import events_of, masks_of
@@ -35,76 +30,12 @@ from tools.browser import chromium
 
 pytestmark = pytest.mark.slow
 WIDTH_PX, HEIGHT_PX = 960, 540
-Shots = dict[int, np.ndarray]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as made:
         yield made
-
-
-@contextmanager
-def opened(browser: Browser, address: str, *, width: int = 1440, height: int = 900) -> Iterator[Page]:
-    """A page that must log no error: a violation of its content security policy is one."""
-    troubles: list[str] = []
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
-    page.on("pageerror", lambda e: troubles.append(str(e)))
-    page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else None)
-    try:
-        page.goto(address)
-        yield page
-    finally:
-        page.close()
-    lost = ("ERR_CONNECTION_REFUSED", "WebSocket connection")  # while the server is away
-    assert not [t for t in troubles if not any(word in t for word in lost)]
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return int(taken.getsockname()[1])
-
-
-@contextmanager
-def viewing(folder: Path, port: int, *options: str) -> Iterator[str]:
-    viewer = start("view", "--log", str(folder), "--port", str(port), *options)
-    try:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < until
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        viewer.terminate()
-        viewer.wait(30)
-
-
-def canvas_of(page: Page) -> np.ndarray:
-    """The picture on the page, [H, W, 3] int."""
-    data = page.locator("#stage").evaluate("canvas => canvas.toDataURL('image/png')")
-    png = np.frombuffer(base64.b64decode(data.partition(",")[2]), np.uint8)
-    return np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR)).astype(int)
-
-
-def drawn(page: Page) -> tuple[int, np.ndarray, np.ndarray]:
-    """What a paused page shows: the frame's time, the picture with its masks, and without them."""
-    page.wait_for_timeout(150)
-    with_masks, pts_us = canvas_of(page), int(page.locator("#stage").get_attribute("data-pts-us") or -1)
-    hides = page.locator("button.hide")
-    for i in range(hides.count()):
-        hides.nth(i).click()
-    page.wait_for_timeout(150)
-    plain = canvas_of(page)
-    for i in range(hides.count()):
-        hides.nth(i).click()
-    assert int(page.locator("#stage").get_attribute("data-pts-us") or -1) == pts_us
-    return pts_us, with_masks, plain
 
 
 def overlap(changed: np.ndarray, frames: dict[int, MaskletFrame]) -> float:
@@ -116,19 +47,6 @@ def overlap(changed: np.ndarray, frames: dict[int, MaskletFrame]) -> float:
         x0, y0 = (int(v) for v in frame.bbox[:2])
         counted[max(0, y0 - 30) : max(30, y0 + 2), max(0, x0 - 260) : x0 + 420] = False
     return float((changed & told & counted).sum() / ((changed | told) & counted).sum())
-
-
-def pictures(folder: Path) -> Shots:
-    """All frames of bedroom by time, [H, W, 3] BGR."""
-    found: Shots = {}
-    with closing(SqliteLog(folder)) as log:
-        for record in log.read(CHUNKS, key="bedroom"):
-            header = decode_header(dict(record.headers))
-            if isinstance(header, ChunkHeader):
-                for frames in PyAVDecoder().decode(Chunk(header, record.value)):
-                    for rgb, pts_us in zip(frames.host(), frames.pts_us.tolist(), strict=True):
-                        found[pts_us] = rgb[:, :, ::-1].astype(int)
-    return found
 
 
 def test_bedroom_from_the_first_chunk_to_the_last(browser: Browser, tmp_path: Path) -> None:
@@ -332,9 +250,7 @@ def test_a_report_opens_from_disk_and_draws(browser: Browser, tmp_path: Path) ->
         page.goto(report.as_uri())
         expect(page.locator(".stills canvas")).to_be_visible()
         page.wait_for_timeout(300)
-        data = page.locator(".stills canvas").evaluate("c => c.toDataURL('image/png')")
-        drawn = cv2.imdecode(np.frombuffer(base64.b64decode(data.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR)
-        changed = np.abs(np.asarray(drawn).astype(int) - 128).max(axis=2) > 6
+        changed = np.abs(canvas_of(page, ".stills canvas") - 128).max(axis=2) > 6
         assert changed[60:100, 100:140].all()
         assert not changed[101:].any()
         page.locator("[data-entity='1']").click()

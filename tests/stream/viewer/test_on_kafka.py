@@ -11,7 +11,7 @@ from stream.log.place import Place
 from stream.viewer.feeds import Feeds
 from stream.viewer.gate import Door
 from stream.viewer.server import make_app
-from tests.stream.viewer.test_server import HERE, ORIGIN, comes_to_be, heard, parts
+from tests.stream.viewer.asking import HERE, ORIGIN, comes_to_be, heard, parts
 from tests.stream.viewer.told_log import headers, send_chunk
 
 

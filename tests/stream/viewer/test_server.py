@@ -2,87 +2,22 @@
 
 from __future__ import annotations
 
-import struct
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
+from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from kernels import rle
 from stream.log import QUERIES
 from stream.log.sqlite import SqliteLog
 from stream.viewer import feeds, server
-from stream.viewer.feeds import Feeds
-from stream.viewer.gate import Door
-from stream.viewer.server import make_app
+from tests.stream.viewer.asking import ORIGIN, comes_to_be, heard, parts
 from tests.stream.viewer.told_log import headers, send_chunk
 
-HERE = "http://127.0.0.1:8008"
-ORIGIN = {"origin": HERE, "host": "127.0.0.1:8008"}
-TOKEN = "a-token-of-the-users"
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[SqliteLog]:
-    with closing(SqliteLog(tmp_path)) as made:
-        for feed in ("door", "gate"):
-            for seq in range(2):
-                send_chunk(made, feed, seq)
-        yield made
-
-
-def client_of(log: SqliteLog, door: Door | None = None, *, read_only: bool = False) -> TestClient:
-    app = make_app(Feeds(log, every_s=0.02), door or Door(), read_only=read_only)
-    return TestClient(app, base_url=HERE)
-
-
-@pytest.fixture
-def client(log: SqliteLog) -> Iterator[TestClient]:
-    with client_of(log) as made:
-        ready(made)
-        yield made
-
-
-def ready(client: TestClient, within_s: float = 10.0, **kwargs: Any) -> None:
-    """Wait until the log has been read."""
-    comes_to_be(lambda: client.get("/api/feeds/gate/chunks/1/masks", **kwargs).status_code == 200, within_s)
-
-
-def comes_to_be(ask: Callable[[], bool], within_s: float = 10.0) -> None:
-    until = time.monotonic() + within_s
-    while not ask():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
-def parts(body: bytes) -> list[tuple[int, np.ndarray]]:
-    """(pts_us, picture) of each frame of an answer."""
-    found = []
-    at = 0
-    while at < len(body):
-        length, pts_us = struct.unpack_from("<Iq", body, at)
-        picture = cv2.imdecode(np.frombuffer(body[at + 12 : at + 12 + length], np.uint8), cv2.IMREAD_COLOR)
-        assert picture is not None
-        found.append((pts_us, np.asarray(picture)))
-        at += 12 + length
-    return found
-
-
-def heard(socket: WebSocketTestSession, kind: str, fits: Callable[[Any], bool] = lambda _: True) -> Any:
-    """The next message of a kind that fits."""
-    for _ in range(100):
-        message = socket.receive_json()
-        if message["type"] == kind and fits(message):
-            return message
-    raise AssertionError(f"no {kind}")
 
 
 def test_the_page_and_its_bounds(client: TestClient) -> None:
@@ -279,46 +214,6 @@ def test_a_feed_is_asked_only_so_much(client: TestClient, log: SqliteLog, monkey
     assert [a.status_code for a in answers] == [200, 200, 400]
     assert answers[2].text == "door is asked 2 queries already: take one back first\n"
     assert len(log.table(QUERIES)) == 2
-
-
-def test_read_only_asks_nothing(log: SqliteLog) -> None:
-    with client_of(log, read_only=True) as client:
-        ready(client)
-        assert client.post("/api/feeds/door/queries", json={"text": "the dog"}).status_code == 403
-        assert client.delete("/api/feeds/door/queries/x").status_code == 403
-    assert not log.table(QUERIES)
-
-
-def test_another_sites_page_gets_nothing(client: TestClient) -> None:
-    assert client.get("/", headers={"host": "evil.example:8008"}).status_code == 403
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:9999"):
-        answer = client.get("/api/feeds/door/chunks/0/masks", headers={"origin": origin})
-        assert (answer.status_code, answer.text) == (403, "another site's page may not ask this viewer\n")
-        assert client.post("/api/feeds/door/queries", json={"text": "x"}, headers={"origin": origin}).status_code == 403
-        with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
-            client.websocket_connect("/ws", headers={"origin": origin}).__enter__()
-    with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
-        client.websocket_connect("/ws").__enter__()
-    assert client.get("/", headers=ORIGIN).status_code == 200
-
-
-def test_a_token_is_wanted_for_all_but_the_page(log: SqliteLog) -> None:
-    with client_of(log, Door(token=TOKEN)) as client:
-        good = {"authorization": f"Bearer {TOKEN}"}
-        ready(client, headers=good)
-        assert client.get("/").status_code == 200
-        for path in ("/api/feeds/door/chunks/0/masks", "/api/feeds/door/chunks/0/frames", "/api/nothing"):
-            for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer "}):
-                answer = client.get(path, headers=headers)
-                assert (answer.status_code, answer.text.count("\n")) == (401, 1)
-                assert "content-security-policy" in answer.headers
-        assert client.post("/api/feeds/door/queries", json={"text": "the dog"}).status_code == 401
-        for protocols in ([], ["strefer"], ["strefer", "token.wrong"]):
-            with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
-                client.websocket_connect("/ws", protocols, headers=dict(ORIGIN)).__enter__()
-        with client.websocket_connect("/ws", ["strefer", f"token.{TOKEN}"], headers=dict(ORIGIN)) as socket:
-            assert socket.accepted_subprotocol == "strefer", "the token is not sent back"
-            assert heard(socket, "wall")
 
 
 def test_a_log_that_is_away_is_told_and_come_back_to(
