@@ -230,10 +230,11 @@ class Feeds:
         """Look for new feeds and queries; the silence of feeds is news as well."""
         names = sorted(key for key in self._log.table(STATE) if "/" not in key)
         new = [feed for feed in names if feed not in self._index][: max(0, MAX_FEEDS - len(self._index))]
+        base = int(self._wall_s() * 1e6)
         for feed in new:
             position = max(-1, self._log.end(ANNOTATIONS, feed) - 1 - PAST_RECORDS)
             with self._lock:
-                self._position[feed], self._index[feed] = position, FeedIndex(feed)
+                self._position[feed], self._index[feed] = position, FeedIndex(feed, base=base)
         self._read_queries()
         return True
 

@@ -29,6 +29,8 @@ DECODES, MAX_WAITING = 2, 16
 KEPT_BYTES = 128 << 20
 MAX_CHUNK_BYTES = 32 << 20
 """JPEGs of one chunk; what comes after is left out. A chunk of 10 s at 30 frames a second is 20 MB."""
+MAX_PICTURES = 512
+"""Cut-outs of entities kept, some 10 KB each."""
 _QUALITY = 80
 _HEAD = struct.Struct("<Iq")
 
@@ -66,6 +68,7 @@ class FrameStore:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(DECODES, thread_name_prefix="view-decode")
         self._kept: OrderedDict[Wanted, Shown] = OrderedDict()
+        self._pictures: OrderedDict[tuple[str, int, MaskletFrame], bytes] = OrderedDict()
         self._waiting = 0
 
     def shown(self, wanted: Wanted) -> Shown:
@@ -75,9 +78,7 @@ class FrameStore:
             if shown is not None and not shown.trouble:
                 self._kept.move_to_end(wanted)
                 return shown
-            if self._waiting >= DECODES + MAX_WAITING:
-                raise BusyError(f"{self._waiting} chunks are being decoded")
-            self._waiting += 1
+            self._wait()
             shown = self._kept[wanted] = Shown()
             self._kept.move_to_end(wanted)
         self._pool.submit(self._show, wanted, shown)
@@ -88,15 +89,28 @@ class FrameStore:
 
         Decodes up to the frame; whoever calls has a thread to spare.
         """
+        key = (feed, seq, frame)
         with self._lock:
-            if self._waiting >= DECODES + MAX_WAITING:
-                raise BusyError(f"{self._waiting} chunks are being decoded")
-            self._waiting += 1
+            if key in self._pictures:
+                self._pictures.move_to_end(key)
+                return self._pictures[key]
+            self._wait()
         try:
-            return self._pool.submit(self._cut, feed, seq, frame).result()
+            picture = self._pool.submit(self._cut, feed, seq, frame).result()
         finally:
             with self._lock:
                 self._waiting -= 1
+        with self._lock:
+            self._pictures[key] = picture
+            while len(self._pictures) > MAX_PICTURES:
+                self._pictures.popitem(last=False)
+        return picture
+
+    def _wait(self) -> None:
+        """One more waits to be decoded. To be called with the lock; raises BusyError."""
+        if self._waiting >= DECODES + MAX_WAITING:
+            raise BusyError(f"{self._waiting} chunks are being decoded")
+        self._waiting += 1
 
     def held_bytes(self) -> int:
         with self._lock:

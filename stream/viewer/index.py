@@ -99,8 +99,10 @@ class FeedIndex:
     (`entity.split`) masks are told by their right ones, presences in that stretch stay as they were first told.
     """
 
-    def __init__(self, feed: str) -> None:
-        self.feed, self.version = feed, 0
+    def __init__(self, feed: str, *, base: int = 0) -> None:
+        """base: what versions count from. Two servers that begin at different places of a log have different ones, so
+        that a page that comes back to another server is told everything."""
+        self.feed, self.version, self._base = feed, base, base
         self.hindsight = Hindsight({}, ())
         self._story = Story(feed=feed)
         self._chunks: deque[ChunkPlace] = deque(maxlen=MAX_CHUNKS)
@@ -173,8 +175,8 @@ class FeedIndex:
                     self._tell(mended)
 
     def since(self, version: int) -> FeedView:
-        """What changed after a version, all of it where the version is 0 or none of ours."""
-        full = not 0 < version <= self.version
+        """What changed after a version, all of it where the version is none of ours."""
+        full = not self._base < version <= self.version
         after = 0 if full else version
         story, changed = self._story, {part: full or at > after for part, at in self._changed.items()}
         return FeedView(

@@ -6,7 +6,7 @@
 /** @typedef {{seq: number, start_us: number, end_us: number}} Chunk */
 /** @typedef {{at_us: number, text: string, entity: number}} Happening */
 
-const MAX_CHUNKS = 7200, MAX_HAPPENINGS = 150;
+const MAX_CHUNKS = 7200, MAX_HAPPENINGS = 150, MAX_LISTED = 60;
 const JUST_US = 250000; // between two masks of an entity that is there
 
 export class Feed {
@@ -98,7 +98,16 @@ export class Feed {
     return found.sort((a, b) => a.entity - b.entity);
   }
 
-  /** The queries asked now with their answers; then those that were taken back are left out. @returns {Asked[]} */
+  /** Those of the list: who is in sight first, then who is hidden, then who has gone, the last to go first. @param {number} us */
+  listed(us) {
+    const rank = { live: 0, hidden: 1, gone: 2, later: 3 };
+    const left = (e) => e.presences.filter((p) => p[0] <= us + JUST_US).at(-1)?.[1] ?? 0;
+    const all = this.known(us).map((e) => ({ e, rank: rank[this.stateOf(e, us).state] }));
+    all.sort((a, b) => a.rank - b.rank || (a.rank === 2 ? left(b.e) - left(a.e) : 0) || a.e.entity - b.e.entity);
+    return all.slice(0, MAX_LISTED).map(({ e }) => e);
+  }
+
+  /** The queries asked now with their answers. @returns {Asked[]} */
   queries() {
     const answer = new Map(this.answers.map((a) => [a.query, a]));
     return this.asked.map((q) => {

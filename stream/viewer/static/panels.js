@@ -1,6 +1,6 @@
 // The lists beside the picture: entities, queries, what has happened. Text of the log is only ever set as text.
 import { clock, colourOf } from "./draw.js";
-import { ask, ofFeed } from "./net.js";
+import { ask, ofFeed, Refused } from "./net.js";
 
 /** @typedef {import("./model.js").Feed} Feed */
 
@@ -53,8 +53,9 @@ class Thumbs {
       image.hidden = false;
       if (have?.url) URL.revokeObjectURL(have.url);
       this.have.set(e.entity, { us: e.picture_us, at_ms: now, url });
-    } catch {
-      this.have.set(e.entity, { us: have?.us ?? -1, at_ms: now, url: have?.url ?? "" }); // it is tried again
+    } catch (refused) {
+      const lost = refused instanceof Refused && refused.status === 404; // else it is tried again
+      this.have.set(e.entity, { us: lost ? e.picture_us : (have?.us ?? -1), at_ms: now, url: have?.url ?? "" });
     } finally {
       this.busy = false;
     }
@@ -80,7 +81,7 @@ export class Entities {
 
   /** @param {Feed} feed @param {number} at_us */
   show(feed, at_us) {
-    const known = feed.known(at_us);
+    const known = feed.listed(at_us);
     for (const [id, row] of this.rows) {
       if (known.some((e) => e.entity === id)) continue;
       row.item.remove();
@@ -102,8 +103,8 @@ export class Entities {
       row.who.setAttribute("aria-label", `follow ${e.entity} ${name}, ${row.state.textContent}`);
       void this.thumbs.want(feed, e, row.image);
     });
-    const live = known.filter((e) => feed.stateOf(e, at_us).state === "live").length;
-    say(this.count, known.length ? `${live} in sight, ${known.length} known` : "");
+    const everyone = feed.known(at_us), live = everyone.filter((e) => feed.stateOf(e, at_us).state === "live").length;
+    say(this.count, everyone.length ? `${live} in sight, ${everyone.length} known` : "");
   }
 
   /** @param {number} id */
@@ -180,7 +181,7 @@ export class Happenings {
   show(feed) {
     if (this.shown === feed.version) return;
     this.shown = feed.version;
-    if (this.list.contains(document.activeElement)) return; // do not pull it from under somebody's fingers
+    if (this.list.querySelector(":focus-visible")) return; // do not pull it from under somebody's fingers
     this.list.replaceChildren(
       ...feed.happenings().map((h) => {
         const item = made("li", "happening"), go = button("go", "", () => this.go(h.at_us, h.entity));

@@ -124,7 +124,7 @@ export class Player {
 
   /** New chunks have come. */
   grown() {
-    if (!this.feed || this.feed.chunks.length === 0) return;
+    if (!this.feed || this.feed.chunks.length === 0 || document.hidden) return;
     const newest = this.feed.chunks.at(-1);
     if (this.seq < 0 && this.feed.ended) return this.seek(this.feed.from_us); // nothing more comes: from the beginning
     const here = this.feed.chunks.findIndex((c) => c.seq === this.seq);

@@ -11,6 +11,8 @@ import { Wall } from "./wall.js";
 /** @param {string} id @returns {any} */
 const by = (id) => document.getElementById(id);
 
+const LONG_US = 1.2e9; // what is longer than 20 minutes is not shown whole at first
+
 /** @type {import("./draw.js").Look} */
 const look = { hidden: new Set(), followed: 0, name: (id) => `${id} ${feed ? feed.nameOf(id) : ""}` };
 /** @type {Feed | null} */
@@ -38,6 +40,7 @@ function told(message) {
     const before = newsOf(feed), first = feed.version === 0;
     if (message.type === "feed") {
       feed.take(message);
+      if (first) by("range").value = feed.to_us - feed.from_us > LONG_US ? "600" : "0";
       player.grown();
     } else if (message.type === "asked") feed.asked = message.asked;
     player.redraw(); // names may have changed
@@ -194,6 +197,7 @@ by("range").addEventListener("change", refresh);
 by("stage").addEventListener("click", () => player.toggle());
 by("help-close").addEventListener("click", () => by("help").close());
 by("help-open").addEventListener("click", () => by("help").showModal());
+document.addEventListener("visibilitychange", () => player.grown());
 new ResizeObserver(refresh).observe(by("timeline"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
 listen({
@@ -202,7 +206,7 @@ listen({
   live: () => player.goLive(),
   query: () => by("query").focus(),
   entity: (nth) => {
-    const chosen = nth ? feed?.known(player.at_us)[nth - 1] : undefined;
+    const chosen = nth ? feed?.listed(player.at_us)[nth - 1] : undefined;
     if (chosen && look.followed !== chosen.entity) follow(chosen.entity);
     else if (look.followed) follow(look.followed);
   },

@@ -14,6 +14,7 @@ from stream.viewer import frames
 from stream.viewer.chunks import LostChunkError
 from stream.viewer.frames import DECODES, MAX_WAITING, BusyError, FrameStore, Shown, Wanted
 from tests.stream.viewer.told_log import chunk_messages, headers
+from tests.stream.viewer.told_log import frames as told_frames
 
 
 def find(feed: str, seq: int) -> Chunk:
@@ -80,3 +81,18 @@ def test_what_is_lost_is_said_and_tried_again(store: FrameStore) -> None:
     lost = done(store.shown(Wanted("lost", 0, 320)))
     assert (lost.parts, lost.trouble) == ([], "chunk is lost")
     assert store.shown(Wanted("lost", 0, 320)) is not lost
+
+
+def test_a_cut_out_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "MAX_PICTURES", 2)
+    asked: list[int] = []
+
+    def counted(feed: str, seq: int) -> Chunk:
+        asked.append(seq)
+        return find(feed, seq)
+
+    with closing(FrameStore(counted)) as store:
+        shots = [told_frames(headers()[seq], 100)[0] for seq in range(3)]
+        pictures = [store.picture("a", seq, shots[seq]) for seq in (0, 0, 1, 2, 0)]
+    assert asked == [0, 1, 2, 0]
+    assert pictures[0] == pictures[1] == pictures[4]

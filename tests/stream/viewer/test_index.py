@@ -53,9 +53,9 @@ def test_all_at_first_then_what_changed() -> None:
 
 
 def test_a_version_of_another_server_gets_everything() -> None:
-    index = told(appeared(1, 0), done(0))
-    assert index.since(10_000).full
-    assert index.since(-1).full
+    index = told(appeared(1, 0), done(0), index=FeedIndex("feed", base=1000))
+    assert not index.since(1001).full
+    assert all(index.since(version).full for version in (-1, 0, 5, 1000, 10_000))
 
 
 def test_where_the_feed_came_from_is_not_told() -> None:
