@@ -146,11 +146,11 @@ function fill(pixels, { width, height, data }, colour, alpha) {
 function label(context, { entity, frame }, scale, look) {
   const canvas = context.canvas;
   const size = Math.max(8, Math.round((LABEL_PX * canvas.width) / (canvas.clientWidth || canvas.width))), pad = Math.round(size / 3);
-  const text = look.name(entity);
   const followed = entity === look.followed;
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textBaseline = "middle";
-  const width = Math.min(context.measureText(text).width, canvas.width - 2 * pad);
+  const text = fitting(context, look.name(entity), canvas.width * (followed ? 0.9 : 0.4));
+  const width = context.measureText(text).width;
   const [x0, y0, x1, y1] = frame.bbox.map((v) => v * scale);
   if (followed) {
     context.strokeStyle = colourOf(entity);
@@ -162,7 +162,18 @@ function label(context, { entity, frame }, scale, look) {
   context.fillStyle = colourOf(entity);
   context.fillRect(left, top, width + 2 * pad, size + pad);
   context.fillStyle = dark(colourOf(entity)) ? "#fff" : "#111";
-  context.fillText(text, left + pad, top + (size + pad) / 2 + 1, width);
+  context.fillText(text, left + pad, top + (size + pad) / 2 + 1);
+}
+
+/**
+ * A text cut short where it is wider than so many pixels.
+ * @param {CanvasRenderingContext2D} context @param {string} text @param {number} width @returns {string}
+ */
+export function fitting(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let end = text.length;
+  while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
+  return `${text.slice(0, end).trimEnd()}…`;
 }
 
 /** Whether white reads better than black on a colour. @param {string} colour */

@@ -1,5 +1,5 @@
 // The timeline as the live viewer and report.html draw it: segments above, a row an entity below.
-import { clock, colourOf } from "./draw.js";
+import { clock, colourOf, fitting } from "./draw.js";
 
 /** @typedef {{entity: number, name: string, presences: [number, number, string][], actions: [number, number, string][]}} Row */
 /**
@@ -88,14 +88,6 @@ function names(context, t, left, ink) {
     context.fillText(fitting(context, `${row.entity} ${row.name}`, left - 17), 9, y);
   });
   context.restore();
-}
-
-/** A text cut short where it is wider than so many pixels. */
-function fitting(context, text, width) {
-  if (context.measureText(text).width <= width) return text;
-  let end = text.length;
-  while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
-  return `${text.slice(0, end).trimEnd()}…`;
 }
 
 function drawRow(context, row, top, { bar, x, left, width, t, ink }) {
