@@ -1,6 +1,6 @@
 // report.html's own part: draws its frames and its timeline with what the live viewer draws with.
 import { Painter } from "./viewer/static/draw.js";
-import { drawTimeline, entityAt, heightOf, inWords, nameWidth } from "./viewer/static/timeline.js";
+import { drawTimeline, entityAt, heightOf, inWords, nameWidth, wordsAt } from "./viewer/static/timeline.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const called = new Map(data.rows.map((row) => [row.entity, row.name]));
@@ -47,6 +47,9 @@ timeline.addEventListener("click", (event) => {
   const box = timeline.getBoundingClientRect();
   const entity = event.clientX - box.left < nameWidth(box.width) ? entityAt(event.clientY - box.top, data) : 0;
   if (entity) follow(entity);
+});
+timeline.addEventListener("pointermove", (event) => {
+  timeline.title = wordsAt(event.offsetX, event.offsetY, timeline.clientWidth, data);
 });
 document.getElementById("timeline-words").textContent = inWords(data);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);

@@ -256,4 +256,6 @@ def test_a_report_opens_from_disk_and_draws(browser: Browser, tmp_path: Path) ->
         page.locator("[data-entity='1']").click()
         expect(page.locator("[data-entity='1']")).to_have_attribute("aria-pressed", "true")
         expect(page.locator("#timeline-words")).to_contain_text("</script><b>person: 00:00.0 to 00:00.9")
+        page.locator("#timeline").hover(position={"x": 300, "y": 32})
+        expect(page.locator("#timeline")).to_have_attribute("title", "00:00.0 to 00:00.9")
     assert {url.partition(":")[0] for url in asked} == {"file"}, "from nowhere but the disk"

@@ -153,8 +153,9 @@ export class Queries {
   #item(q) {
     const item = made("li", "query");
     item.dataset.outcome = q.outcome;
-    const text = made("span", "name", `“${q.text}”`), answer = made("span", "answer", answerOf(q));
-    item.append(text, answer);
+    const said = made("span", "said"), answer = made("span", "answer", answerOf(q));
+    said.append(made("span", "name", `“${q.text}”`), " ", answer);
+    item.append(said);
     if (q.cues.length) answer.title = `score ${q.score.toFixed(2)}: ${q.cues.join(", ")}`;
     if (q.outcome === "bound" && q.entities.length === 1) {
       const follow = button("small", "follow", () => this.does.follow(q.entities[0]));

@@ -1,6 +1,6 @@
 // The timeline one can move along: by pointer, and by keys as a slider.
 import { clock } from "./draw.js";
-import { drawTimeline, entityAt, heightOf, inWords, nameWidth, timeAt } from "./timeline.js";
+import { drawTimeline, entityAt, heightOf, inWords, nameWidth, timeAt, wordsAt } from "./timeline.js";
 
 /** @typedef {import("./model.js").Feed} Feed */
 
@@ -18,7 +18,7 @@ export class Scrubber {
     this.worded = -1;
     slider.addEventListener("keydown", (event) => this.#key(event));
     canvas.addEventListener("pointerdown", (event) => this.#press(event));
-    canvas.addEventListener("pointermove", (event) => event.buttons & 1 && this.#press(event));
+    canvas.addEventListener("pointermove", (event) => (event.buttons & 1 ? this.#press(event) : this.#hover(event)));
   }
 
   /** @param {Feed} feed @param {number} at_us @param {number} followed */
@@ -44,6 +44,11 @@ export class Scrubber {
       this.worded = feed.version;
       this.words.textContent = inWords(this.telling);
     }
+  }
+
+  /** @param {PointerEvent} event */
+  #hover(event) {
+    if (this.telling) this.canvas.title = wordsAt(event.offsetX, event.offsetY, this.canvas.clientWidth, this.telling);
   }
 
   /** @param {PointerEvent} event */

@@ -98,7 +98,11 @@ function drawRow(context, row, top, { bar, x, left, width, t, ink }) {
   context.fillStyle = ink("--fg");
   for (const [start, end] of row.actions) bar(start, end, top + 18, 2, 3);
   row.presences.forEach(([start, end, why], i) => {
-    if (why && end >= t.from_us && end <= t.to_us) notch(context, x(end), top + 10, ink("--fg"), 1); // it left
+    if (why && end >= t.from_us && end <= t.to_us) {
+      notch(context, x(end), top + 10, ink("--fg"), 1); // it left
+      const room = Math.min(width, x(row.presences[i + 1]?.[0] ?? t.to_us)) - x(end) - 18;
+      if (context.measureText(why).width <= room) context.fillText(why, x(end) + 10, top + 10.5);
+    }
     if (i > 0 && row.presences[i - 1][2] && start >= t.from_us && start <= t.to_us) {
       notch(context, x(start), top + 10, ink("--fg"), -1); // it came back
     }
@@ -125,6 +129,23 @@ function ticks(context, t, { x, left, width, bottom, ink }) {
     context.fillRect(x(at), bottom, 1, 4);
     context.fillText(text, Math.min(width - 2 * half, Math.max(left, x(at) - half)), bottom + 12);
   }
+}
+
+/**
+ * What lies at a place of the timeline, in words; "" for nothing.
+ * @param {number} x @param {number} y @param {number} width @param {Telling} t @returns {string}
+ */
+export function wordsAt(x, y, width, t) {
+  const at = timeAt(x, width, t), under = ([start, end]) => start <= at && at <= end;
+  if (y < HEAD) {
+    const s = t.segments.find((found) => under([found.start_us, found.end_us]));
+    return s ? `segment ${s.segment}: ${clock(s.start_us)} to ${clock(s.end_us)}, opened by ${s.opened}` : "";
+  }
+  const row = t.rows[Math.floor((y - HEAD) / ROW)];
+  if (!row) return "";
+  if (x < nameWidth(width)) return `${row.entity} ${row.name}`;
+  const there = row.presences.find(under), acts = row.actions.filter(under).map(([start, end, text]) => `${clock(start)} to ${clock(end)} ${text}`);
+  return [there ? `${clock(there[0])} to ${clock(there[1])}${there[2] ? `, then ${there[2]}` : ""}` : "", ...acts].filter(Boolean).join("; ");
 }
 
 /** What a timeline says, in words. @param {Telling} t @returns {string} */
