@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 import structlog
 
 from engines.errors import UserError
+from stream.chunk import Chunk
 from stream.events import Masklet, MaskletFrame, MaskletRevised, decode_message
 from stream.log import ANNOTATIONS, QUERIES, STATE, Log, LogAwayError
 from stream.posting import drop, post
@@ -68,10 +68,8 @@ class EntityMasks(msgspec.Struct, frozen=True):
     frames: list[MaskletFrame]
 
 
-class Known(Protocol):
-    """Told when something has changed. Called from the following thread."""
-
-    def __call__(self) -> None: ...
+Known = Callable[[], None]
+"""Called when something has changed, from the thread that follows the log."""
 
 
 class Feeds:
@@ -89,7 +87,6 @@ class Feeds:
         self._trouble = ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="view-log", daemon=True)
-        self.find = self._finder.find
 
     def start(self) -> None:
         self._thread.start()
@@ -125,6 +122,10 @@ class Feeds:
             mine = self._asked.get(feed, [])
             own = {a.query for a in mine}
             return mine + [a for a in self._asked.get(EVERY_FEED, []) if a.query not in own]
+
+    def find(self, feed: str, seq: int) -> Chunk:
+        """A chunk out of the log. Raises LostChunkError."""
+        return self._finder.find(feed, seq)
 
     def has(self, feed: str, seq: int) -> None:
         """Raises AbsentError where it is no chunk that can be gone back to."""

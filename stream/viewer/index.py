@@ -44,9 +44,7 @@ MAX_ENTITIES = 256
 MAX_PARTS = 128
 """Presences and actions kept of an entity, segments and gaps of a feed."""
 MAX_SECOND_THOUGHTS = 256
-_Told = (
-    EntityAppeared | EntityExited | EntityReentered | EntityDescribed | Action | Masklet | MaskletRevised
-)  # what has an entity
+_OfAnEntity = EntityAppeared | EntityExited | EntityReentered | EntityDescribed | Action | Masklet | MaskletRevised
 
 
 class ChunkPlace(msgspec.Struct, frozen=True, gc=False):
@@ -202,7 +200,7 @@ class FeedIndex:
     def _tell(self, event: Event) -> None:
         take(self._story, event)
         body: Body = event.body
-        if isinstance(body, _Told):
+        if isinstance(body, _OfAnEntity):
             self._touch(body.entity)
         elif isinstance(body, QueryBound | QueryAmbiguous | QueryUnbound):
             self._changed["queries"] = self.version
