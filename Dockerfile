@@ -28,7 +28,7 @@ RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
     python -m venv /opt/strefer \
     && wheel=$(echo /dist/*.whl) \
     && /opt/strefer/bin/pip install --no-cache-dir -c /dist/constraints.txt \
-        "strefer-stream[cpu,kafka] @ file://${wheel}" \
+        "strefer-stream[cpu,kafka,view] @ file://${wheel}" \
     && useradd --uid 10001 --create-home strefer \
     && install -d -m 1777 /work /cache
 # Models and built engines are kept in the cache: mount a volume there.

@@ -61,7 +61,7 @@ def _moved(body: Body, by_us: int, entities: int, called: str) -> Body:
     changes: dict[str, object] = {}
     for name in body.__struct_fields__:
         value = getattr(body, name)
-        if name in _TIMES:
+        if name in _TIMES and value is not None:
             changes[name] = value + by_us
         elif name in _ENTITIES and value is not None:
             changes[name] = value + entities

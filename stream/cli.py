@@ -26,6 +26,7 @@ _COMMANDS = {
     "query": ("stream.cli_query", "query", "Ask feeds for entities while they run."),
     "deadletter": ("stream.cli_deadletter", "deadletter", "List, show and replay messages no worker could use."),
     "topics": ("stream.cli_topics", "topics", "Make and describe the topics on Kafka."),
+    "view": ("stream.cli_view", "view", "Show a log's feeds on a web page, live."),
     "worker": ("stream.cli_worker", "worker", "Follow the feeds of a log until stopped."),
 }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +9,7 @@ import click
 from engines.errors import UserError
 from stream.cli_log import log_options
 from stream.cli_table import echo_table
-from stream.log import QUERIES, STATE, Log, Message
+from stream.log import QUERIES, STATE, Log
 from stream.log.place import Place
 
 if TYPE_CHECKING:
@@ -54,6 +52,7 @@ def add(
 ) -> None:
     """Ask a feed for TEXT, like "the man in red"; with --roi alone, mask the feed. Prints the query's id."""
     from stream.parse import parse
+    from stream.posting import post
     from stream.queries import QueryRequest, encode_request
     from stream.region import parse_region
 
@@ -66,15 +65,11 @@ def add(
         click.echo(f"note: not understood, and without effect: {', '.join(unknown)}", err=True)
     log = place.open_existing()
     try:
-        there = {p.id: p for p in _posted(log) if p.feed == feed}
-        same = [p.id for p in there.values() if p.value == value and name in (None, p.id)]
-        if same:
-            click.echo(f"{same[0]}: {_whose(feed)} asked that already")
-            return
-        query = _free(_slug(text) or "region", list(there)) if name is None else _name(name)
-        with log.transaction() as tx:
-            tx.send(Message(QUERIES, f"{feed}/{query}", value))
-        click.echo(f"{query}: {'changed' if query in there else 'added'}, {_whose(feed)} asked from the next chunk on")
+        done = post(log, feed, request, value, name)
+        if done.how == "there":
+            click.echo(f"{done.query}: {_whose(feed)} asked that already")
+        else:
+            click.echo(f"{done.query}: {done.how}, {_whose(feed)} asked from the next chunk on")
     finally:
         log.close()
 
@@ -130,19 +125,13 @@ def _unanswered(text: str) -> str:
 @log_options
 def remove(place: Place, name: str, feed: str | None, all_feeds: bool) -> None:
     """Take a query back."""
+    from stream.posting import drop
+
     log = place.open_existing()
     try:
         wanted = _feed(feed, all_feeds) if feed or all_feeds else None
-        posted = _posted(log)
-        found = [p for p in posted if p.id == name and wanted in (None, p.feed)]
-        if not found:
-            known = ", ".join(sorted({p.id for p in posted if wanted in (None, p.feed)})) or "none"
-            raise UserError(f"there is no query {name!r}" + (f" of {wanted}" if wanted else "") + f"; known: {known}")
-        if len(found) > 1:
-            raise UserError(f"{name!r} is asked of {', '.join(p.feed for p in found)}: name one by --feed")
-        with log.transaction() as tx:
-            tx.send(Message(QUERIES, found[0].key, b""))
-        click.echo(f"{name}: removed, {_whose(found[0].feed)} no longer asked")
+        gone = drop(log, name, wanted)
+        click.echo(f"{name}: removed, {_whose(gone.feed)} no longer asked")
     finally:
         log.close()
 
@@ -188,25 +177,11 @@ def _posted(log: Log) -> list[Posted]:
 
 
 def _feed(feed: str | None, all_feeds: bool) -> str:
+    from stream.posting import checked_name
+
     if (feed is None) == (not all_feeds):
         raise UserError("a query wants either --feed ID or --all-feeds")
-    return "*" if all_feeds else _name(feed or "")
-
-
-def _name(text: str) -> str:
-    """A feed or query id as it may stand in a key."""
-    if not text or not text.isprintable() or any(c in text for c in "/\\ \t\r\n"):
-        raise UserError(f"{text!r} is no id: use letters, digits, '-', '_' and '.'")
-    return text
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].rstrip("-")
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    """`name`, or `name-2` and so on where it is taken."""
-    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+    return "*" if all_feeds else checked_name(feed or "")
 
 
 def _whose(feed: str) -> str:

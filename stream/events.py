@@ -259,6 +259,9 @@ class ChunkDone(Body, frozen=True, kw_only=True):
     """Wall-clock microseconds each stage took for this chunk."""
     latency_us: int | None
     """From capture to this event, live feeds only."""
+    start_us: int | None = None
+    """The stretch of feed time it covers, to `end_us`; null where an older worker told it."""
+    end_us: int | None = None
 
 
 class Error(Body, frozen=True, kw_only=True):

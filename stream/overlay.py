@@ -17,6 +17,7 @@ import supervision as sv
 
 from engines.crops import U8
 from kernels import rle
+from stream.cutout import cut_out
 from stream.events import Event, Masklet, MaskletFrame, MaskletRevised
 from stream.frames import Frames
 from stream.story import Story
@@ -27,11 +28,19 @@ SIDE = 960
 PALETTE = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#fabed4", "#469990")
 
 
+class Still(msgspec.Struct, frozen=True):
+    """A frame as it is, and the masks to be drawn over it."""
+
+    pts_us: int
+    jpeg: bytes
+    masks: list[tuple[int, MaskletFrame]]
+
+
 class Pictures(msgspec.Struct):
-    """What the report shows. cutouts: entity -> PNG with transparency. stills: (pts_us, JPEG)."""
+    """What the report shows. cutouts: entity -> PNG with transparency."""
 
     cutouts: dict[int, bytes] = msgspec.field(default_factory=dict)
-    stills: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
+    stills: list[Still] = msgspec.field(default_factory=list)
 
 
 class MaskIndex:
@@ -108,10 +117,10 @@ def render(
                     if moment is not None:
                         pictures.cutouts[entity] = cut_out(rgb, moment.frame)
                 small, scale = _small(rgb)
-                painted = painter.paint(small, index.at(pts_us), scale)
-                writer.write(painted, pts_us)
+                masks = index.at(pts_us)
+                writer.write(painter.paint(small, masks, scale), pts_us)
                 if pts_us >= still >= 0:
-                    pictures.stills.append((pts_us, _jpeg(painted)))
+                    pictures.stills.append(Still(pts_us, _jpeg(small), masks))
                     still = next(stills, -1)
                 done(pts_us)
     return pictures
@@ -154,20 +163,6 @@ class _Writer:
             self._part.replace(self._path)
         else:
             self._part.unlink(missing_ok=True)
-
-
-def cut_out(rgb: U8, frame: MaskletFrame, *, side: int = 360) -> bytes:
-    """An entity cut out of a frame [H, W, 3] by its mask: a PNG with transparency, `side` pixels at most."""
-    mask = rle.decode(frame.rle.counts, frame.rle.size)
-    x0, y0, x1, y1 = (int(v) for v in frame.bbox)
-    x0, y0, x1, y1 = max(0, x0 - 4), max(0, y0 - 4), min(rgb.shape[1], x1 + 4), min(rgb.shape[0], y1 + 4)
-    alpha = cv2.GaussianBlur(mask[y0:y1, x0:x1].astype(np.uint8) * 255, (3, 3), 0)
-    picture = np.dstack([rgb[y0:y1, x0:x1, ::-1], alpha])
-    k = min(1.0, side / max(picture.shape[:2]))
-    if k < 1:
-        size = (max(1, round(picture.shape[1] * k)), max(1, round(picture.shape[0] * k)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode(".png", picture)[1])
 
 
 def _scaled(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -153,6 +153,8 @@ class Pipeline:
                 dropped=state.scan.dropped,
                 stage_us=watch.us(),
                 latency_us=_latency(header),
+                start_us=header.start_us,
+                end_us=header.start_us + header.duration_us,
             )
         )
         return events

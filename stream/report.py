@@ -1,4 +1,6 @@
-"""report.html: one file that opens from disk without a network. The page's frame is report.template.html."""
+"""report.html: one file that opens from disk without a network. The page's frame is report.template.html; frames and
+timeline are drawn in the browser, by the live viewer's code (`stream.viewer.inline`) from data that lies in the file.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,37 @@ from collections.abc import Iterable
 from importlib import resources
 from string import Template
 
-from stream.events import Action
-from stream.overlay import PALETTE, Pictures
-from stream.story import EntityStory, Story, clock
+import msgspec
+
+from stream.events import Action, MaskletFrame
+from stream.overlay import PALETTE, Pictures, Still
+from stream.story import EntityStory, Segment, Story, clock
+from stream.viewer.inline import fingerprint, script
+
+
+class Mask(msgspec.Struct, frozen=True):
+    entity: int
+    frame: MaskletFrame
+
+
+class Row(msgspec.Struct, frozen=True):
+    """An entity of the timeline. presences: (start_us, end_us, why it left). actions: (start_us, end_us, text)."""
+
+    entity: int
+    name: str
+    presences: list[tuple[int, int, str]]
+    actions: list[tuple[int, int, str]]
+
+
+class Data(msgspec.Struct, frozen=True):
+    """What report.js draws: see `Telling` in timeline.js. stills: each one's masks."""
+
+    from_us: int
+    to_us: int
+    segments: list[Segment]
+    gaps: list[tuple[int, int, str]]
+    rows: list[Row]
+    stills: list[list[Mask]]
 
 
 def page(story: Story, pictures: Pictures, *, has_overlay: bool) -> str:
@@ -23,15 +53,18 @@ def page(story: Story, pictures: Pictures, *, has_overlay: bool) -> str:
         size = f"{started.width} × {started.height} {started.codec}"
         end_us = story.ended.at_us if story.ended else story.last_us
         facts = f"{size}, {clock(end_us)} long, {story.frames} frames · {engines}"
+    code = script()
     return template.substitute(
+        script=code,
+        script_hash=fingerprint(code),
+        data=_data(story, pictures),
         title=_t(story.feed),
         facts=_t(facts),
         source=_t(started.source if started else ""),
         video=_video(pictures) if has_overlay else "",
-        stills="".join(_still(at, data) for at, data in pictures.stills),
+        stills="".join(_still(still) for still in pictures.stills),
         queries=_queries(story),
         entities="".join(_card(story, e, pictures.cutouts.get(e.entity)) for e in _ordered(story)) or _nobody(),
-        timeline=_timeline(story),
         troubles=_troubles(story),
     )
 
@@ -41,13 +74,40 @@ def _ordered(story: Story) -> list[EntityStory]:
 
 
 def _video(pictures: Pictures) -> str:
-    poster = f' poster="{_uri("jpeg", pictures.stills[0][1])}"' if pictures.stills else ""
+    poster = f' poster="{_uri("jpeg", pictures.stills[0].jpeg)}"' if pictures.stills else ""
     return f'<video src="overlay.mp4"{poster} preload="none" controls muted loop playsinline></video>'
 
 
-def _still(at_us: int, data: bytes) -> str:
-    at = clock(at_us)
-    return f'<figure><img alt="frame at {at}" src="{_uri("jpeg", data)}"><figcaption>{at}</figcaption></figure>'
+def _still(still: Still) -> str:
+    at = clock(still.pts_us)
+    picture = f'<img alt="frame at {at}" src="{_uri("jpeg", still.jpeg)}">'
+    return f"<figure>{picture}<figcaption>{at}</figcaption></figure>"
+
+
+def _data(story: Story, pictures: Pictures) -> str:
+    """As JSON that may stand in HTML: no `<` of a feed's words ends the element or begins another."""
+    data = Data(
+        from_us=0,
+        to_us=max(1, story.last_us, *(s.end_us for s in story.segments)),
+        segments=story.segments,
+        gaps=[(g.start_us, g.end_us, g.reason) for g in story.gaps],
+        rows=[
+            Row(
+                e.entity, _name(story, e),
+                [(p.start_us, p.end_us, p.left) for p in e.presences],
+                [(a.start_us, a.end_us, a.text) for a in _in_order(e.actions)],
+            )
+            for e in _ordered(story)
+        ],
+        stills=[[Mask(entity, frame) for entity, frame in still.masks] for still in pictures.stills],
+    )  # fmt: skip
+    return msgspec.json.encode(data).decode().replace("<", "\\u003c")
+
+
+def _name(story: Story, e: EntityStory) -> str:
+    """The query that found it, or what it is called."""
+    found = [q.text for q in story.queries.values() if q.outcome == "bound" and e.entity in q.entities]
+    return found[0] if found else e.expression or e.category
 
 
 def _card(story: Story, e: EntityStory, picture: bytes | None) -> str:
@@ -60,36 +120,15 @@ def _card(story: Story, e: EntityStory, picture: bytes | None) -> str:
     acts = "".join(f"<li>{clock(a.start_us)}–{clock(a.end_us)} {_t(a.text)}</li>" for a in _in_order(e.actions))
     return (
         f'<article class="card" style="--c:{_colour(e.entity)}"><div class="cut">{image}</div>'
-        f"<h3><b>{e.entity}</b> {_t(name)}</h3>{asked}<p>{_t(e.category)} · {seen}{away}</p><ul>{acts}</ul></article>"
+        f'<h3><button type="button" data-entity="{e.entity}" aria-pressed="false">'
+        f"<b>{e.entity}</b> {_t(name)}</button></h3>{asked}"
+        f"<p>{_t(e.category)} · {seen}{away}</p><ul>{acts}</ul></article>"
     )
 
 
 def _in_order(actions: Iterable[Action]) -> list[Action]:
     """As they began; events come as they end."""
     return sorted(actions, key=lambda a: (a.start_us, a.end_us, a.text))
-
-
-def _timeline(story: Story) -> str:
-    total = max(1, story.last_us, *(s.end_us for s in story.segments))
-    segments = "".join(
-        f'<i class="seg" style="{_span(s.start_us, s.end_us, total)}" '
-        f'title="segment {s.segment}: {clock(s.start_us)} to {clock(s.end_us)}, opened by {s.opened}"></i>'
-        for s in story.segments
-    )
-    rows = [f'<div class="row"><span>segments</span><div class="bar">{segments}</div></div>']
-    for e in _ordered(story):
-        bars = []
-        for p in e.presences:
-            left = f", then {p.left}" if p.left else ""
-            style = f"{_span(p.start_us, p.end_us, total)};background:{_colour(e.entity)}"
-            bars.append(f'<i style="{style}" title="{clock(p.start_us)} to {clock(p.end_us)}{_t(left)}"></i>')
-            if p.left:
-                bars.append(f'<em style="left:{100 * p.end_us / total:.2f}%">{_t(p.left)}</em>')
-        name = e.expression or e.category
-        rows.append(f'<div class="row"><span>{e.entity} {_t(name)}</span><div class="bar">{"".join(bars)}</div></div>')
-    ticks = "".join(f'<em style="left:{i * 20}%">{clock(total * i // 5)}</em>' for i in range(6))
-    rows.append(f'<div class="row ticks"><span></span><div class="bar">{ticks}</div></div>')
-    return "".join(rows)
 
 
 def _queries(story: Story) -> str:
@@ -115,10 +154,6 @@ def _troubles(story: Story) -> str:
 
 def _nobody() -> str:
     return "<p>Nobody and nothing that acts was found.</p>"
-
-
-def _span(start_us: int, end_us: int, total: int) -> str:
-    return f"left:{100 * start_us / total:.2f}%;width:{max(0.3, 100 * (end_us - start_us) / total):.2f}%"
 
 
 def _colour(entity: int) -> str:

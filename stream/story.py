@@ -109,9 +109,9 @@ def read(events: Iterable[Event]) -> Story:
     for event in events:
         story.feed = event.feed
         story.counts[event.type] = story.counts.get(event.type, 0) + 1
-        _take(story, event)
+        take(story, event)
     for e in story.entities.values():
-        e.presences = _presences(e.presences, e.returns)
+        e.presences = unbroken(e.presences, e.returns)
     story.queries = dict(sorted(story.queries.items(), key=lambda q: _counted(q[0])))
     return story
 
@@ -121,7 +121,8 @@ def _counted(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _take(story: Story, event: Event) -> None:
+def take(story: Story, event: Event) -> None:
+    """Add what an event says. An entity's presences are then in pieces still: see `unbroken`."""
     body = event.body
     match body:
         case FeedStarted():
@@ -196,7 +197,7 @@ def _touches(frame: MaskletFrame, size: tuple[int, int]) -> bool:
     return x0 <= 1 or y0 <= 1 or x1 >= size[1] - 1 or y1 >= size[0] - 1
 
 
-def _presences(found: list[Presence], returns: list[int]) -> list[Presence]:
+def unbroken(found: list[Presence], returns: list[int]) -> list[Presence]:
     """Unbroken stretches in order: neighbours made one, and parted again where it left and came back at once."""
     marks = sorted((p for p in found if p.left), key=lambda p: p.start_us)
     out: list[Presence] = []

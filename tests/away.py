@@ -86,6 +86,10 @@ class AwayLog:
         self._weather.ask("latest")
         return self.inner.latest(topic, key)
 
+    def end(self, topic: str, key: str) -> int:
+        self._weather.ask("end")
+        return self.inner.end(topic, key)
+
     def table(self, topic: str) -> Mapping[str, bytes]:
         self._weather.ask("table")
         return self.inner.table(topic)

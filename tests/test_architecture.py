@@ -52,6 +52,7 @@ HOMES = {
         "stream/log/kafka/topics.py",
         "stream/log/kafka/transaction.py",
     },
+    "fastapi": {"stream/viewer/server.py"},
     "fsspec": {"stream/log/kafka/claims.py"},
     "lark": {"stream/phrases.py"},
     "matplotlib": {"stream/profiling/report.py"},
@@ -120,6 +121,7 @@ HOMES = {
         "kernels/reference/iou.py",
         "kernels/reference/preprocess.py",
     },
+    "uvicorn": {"stream/viewer/serve.py"},
     "triton": {"kernels/gpu/attend.py", "kernels/gpu/rle.py", "kernels/gpu/iou.py", "kernels/gpu/preprocess.py"},
 }
 

@@ -62,6 +62,7 @@ def test_what_this_project_needs_works_here(tmp_path: Path) -> None:
         ("torch", compute.torch, "torch", "warn", "pip install torch"),
         ("tensorrt", compute.tensorrt, "TensorRT", "warn", "tensorrt-cu13"),
         ("kafka", system.kafka, "kafka-python", "warn", "strefer-stream[kafka]"),
+        ("fastapi", system.viewer, "viewer", "warn", "strefer-stream[view]"),
     ],
 )
 def test_a_missing_module_is_one_row_with_its_mend(

@@ -37,8 +37,13 @@ def test_the_wheel_holds_every_file_of_the_five_packages_and_nothing_else(wheel:
     tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(tracked.stdout.split()) <= names
     assert {name.split("/")[0] for name in names} == PACKAGES
-    assert {Path(name).suffix for name in names} == {".py", ".html", ".lark", ".toml"}
-    assert {"stream/report.template.html", "stream/expression.lark", "stream/lexicon.toml"} <= names
+    assert {Path(name).suffix for name in names} == {".py", ".html", ".js", ".css", ".svg", ".lark", ".toml"}
+    assert {
+        "stream/report.template.html",
+        "stream/viewer/static/index.html",
+        "stream/expression.lark",
+        "stream/lexicon.toml",
+    } <= names
 
 
 def test_the_wheel_names_its_licence_and_its_command(wheel: Path) -> None:

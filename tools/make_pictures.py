@@ -1,11 +1,11 @@
 """Make the README's pictures from real output: `make pictures`. Wants STREFER_MODELS, STREFER_SAMPLES and chromium.
 
 docs/images/overlay.jpg: frames of overlay.mp4 of two clips. docs/images/report.jpg: a report as a browser shows it.
+docs/images/viewer.jpg: the live viewer.
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,16 +16,19 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from playwright.sync_api import Browser, Page
 
 from engines.errors import UserError
 from engines.store import environment_store
 from stream.cli import main as strefer
+from tools.browser import chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 WIDTH = 560
 """Of one frame in the tiled picture, pixels."""
 LARGEST_BYTES = 400_000
 REPORT_SIZE = (1100, 2000)
+WALL = ("bedroom.mp4", "01_dog.mp4", "12_hideandseek.mp4")
 
 U8 = NDArray[np.uint8]
 
@@ -47,8 +50,7 @@ SHOTS = (
 
 def annotate(clip: Path, queries: tuple[str, ...], out: Path) -> None:
     asked = [word for query in queries for word in ("--query", query)]
-    if code := strefer(["annotate", str(clip), "--out", str(out), *asked]):
-        raise SystemExit(code)
+    run(["annotate", str(clip), "--out", str(out), *asked])
 
 
 def frames(video: Path, at_s: tuple[float, ...]) -> list[U8]:
@@ -70,16 +72,47 @@ def tiled(rows: list[list[U8]]) -> U8:
     return np.vstack([np.hstack(row) for row in rows])
 
 
-def screenshot(report: Path, folder: Path) -> U8:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        raise UserError("chromium is not installed: apt-get install chromium")
-    picture = folder / "report.png"
+def screenshot(browser: Browser, report: Path) -> U8:
     width, height = REPORT_SIZE
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000"]
-    flags += [f"--screenshot={picture}", f"--window-size={width},{height}", f"--user-data-dir={folder / 'browser'}"]
-    subprocess.run([browser, *flags, report.resolve().as_uri()], check=True, capture_output=True, timeout=120)
-    return np.asarray(cv2.imread(str(picture)), np.uint8)
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.goto(report.resolve().as_uri())
+    page.wait_for_timeout(2000)
+    return picture(page)
+
+
+def viewer(browser: Browser, samples: Path, folder: Path) -> U8:
+    """The viewer over a log of three feeds, at a moment in which both children are in sight."""
+    log = ["--log", str(folder)]
+    for clip in WALL:
+        run(["produce", str(samples / clip), "--feed", clip.removesuffix(".mp4"), "--max-chunk", "1", *log])
+    for text in SHOTS[0].queries:
+        run(["query", "add", text, "--feed", "bedroom", *log])
+    run(["worker", "--drain", *log])
+    command = [sys.executable, "-m", "stream.cli", "view", "--port", "0", *log]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().split(" at ")[1].strip()
+            page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+            page.goto(f"{address}?feed=bedroom")
+            page.wait_for_selector("#stage[data-pts-us]")
+            page.locator("#scrubber").focus()
+            page.keyboard.press("Home")
+            page.keyboard.press("ArrowRight")
+            page.locator("#play").click()
+            page.wait_for_timeout(3000)
+            return picture(page)
+        finally:
+            server.terminate()
+
+
+def run(arguments: list[str]) -> None:
+    if code := strefer(arguments):
+        raise SystemExit(code)
+
+
+def picture(page: Page) -> U8:
+    return np.asarray(cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
 def save(image: U8, name: str) -> None:
@@ -106,7 +139,9 @@ def main() -> int:
             rows.append(frames(folder / shot.clip / "overlay.mp4", shot.at_s))
         save(tiled(rows), "overlay.jpg")
         try:
-            save(screenshot(folder / SHOTS[0].clip / "report.html", folder), "report.jpg")
+            with chromium() as browser:
+                save(screenshot(browser, folder / SHOTS[0].clip / "report.html"), "report.jpg")
+                save(viewer(browser, samples, folder / "run"), "viewer.jpg")
         except UserError as e:
             print(f"strefer: {e}", file=sys.stderr)
             return 2

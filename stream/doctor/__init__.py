@@ -34,6 +34,7 @@ def checks(log_folder: Path) -> list[tuple[str, Check]]:
         ("TensorRT", compute.tensorrt),
         ("GPU", compute.gpu),
         ("kafka-python", system.kafka),
+        ("viewer", system.viewer),
         ("Java", system.java),
     ]
 

@@ -1,4 +1,4 @@
-"""Checks of the machine: Python, the log's folder, Kafka and Java."""
+"""Checks of the machine: Python, the log's folder, Kafka, the viewer and Java."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ def kafka() -> list[Row]:
     if module is None:
         return [Row("kafka-python", "warn", f"{detail}; only --kafka needs it", 'pip install "strefer-stream[kafka]"')]
     return [Row("kafka-python", "ok", detail)]
+
+
+def viewer() -> list[Row]:
+    """FastAPI stands for what the viewer needs: the extra brings them together."""
+    module, detail = load("fastapi", "fastapi")
+    if module is None:
+        return [Row("viewer", "warn", f"{detail}; only strefer view needs it", 'pip install "strefer-stream[view]"')]
+    return [Row("viewer", "ok", f"fastapi {detail}")]
 
 
 def java() -> list[Row]:

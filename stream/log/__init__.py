@@ -137,6 +137,11 @@ class Log(Protocol):
         """Newest record of a key, None where there is none or it was deleted."""
         ...
 
+    def end(self, topic: str, key: str) -> int:
+        """The offset after the newest record of a key's partition, whosever that is; 0 where there is none. On Kafka a
+        transaction that has ended may take an offset more."""
+        ...
+
     def table(self, topic: str) -> Mapping[str, bytes]:
         """Newest value of every key of a compacted topic, but for deleted ones. May be asked at every message."""
         ...

@@ -162,6 +162,16 @@ def test_a_group_goes_on_where_it_committed(open_log: OpenLog) -> None:
     assert again.poll(max_records=1, timeout_s=0.0) == []
 
 
+def test_the_end_is_behind_the_newest_record(log: Log) -> None:
+    assert log.end(CHUNKS, "a") == 0
+    send(log, CHUNKS, *[("a", str(n).encode()) for n in range(10)])
+    comes_to_be(lambda: log.end(CHUNKS, "a") in (10, 11), True)  # Kafka counts the end of the transaction too
+    newest = list(log.read(CHUNKS, key="a"))[-1]
+    assert log.end(CHUNKS, "a") > newest.offset
+    with pytest.raises(ValueError, match="topic is 'x'"):
+        log.end("x", "a")
+
+
 def test_lag_is_0_when_all_is_done_and_not_before(log: Log) -> None:
     assert log.lag("g", CHUNKS) == 0
     send(log, CHUNKS, *[(feed, b"1") for feed in FEEDS])

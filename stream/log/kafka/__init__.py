@@ -150,6 +150,10 @@ class KafkaLog:
                 return newest if newest.value else None
         return None
 
+    def end(self, topic: str, key: str) -> int:
+        place = TopicPartition(self._prefix + topic, partition_of(key, self._count(topic)))
+        return self._ends.of([place], committed=True)[place]
+
     def table(self, topic: str) -> Mapping[str, bytes]:
         """See `stream.log.Log`. Follows the topic in a thread from the first call on: some milliseconds behind."""
         if topic not in COMPACTED:

@@ -125,11 +125,13 @@ class SqliteLog:
     def _read_key(self, topic: TopicRow, key: str, after: int) -> Iterator[Record]:
         with self._lock:
             end = fetch.newest_id(self._conn)
+        most_bytes = fetch.FIRST_BYTES
         while True:
             with self._lock:
-                page = fetch.of_key(self._conn, topic.id, key, after, end, self._names)
+                page = fetch.of_key(self._conn, topic.id, key, after, end, self._names, most_bytes)
             if not page:
                 return
+            most_bytes = fetch.PAGE_BYTES
             after = page[-1].offset
             yield from page
 
@@ -150,6 +152,12 @@ class SqliteLog:
         with self._lock:
             record = fetch.newest(self._conn, self._topic(topic).id, key, self._names)
         return record if record is not None and record.value else None
+
+    def end(self, topic: str, key: str) -> int:
+        row = self._topic(topic)
+        query = "SELECT next_offset FROM partitions WHERE topic = ? AND partition = ?"
+        with self._lock:
+            return int(self._conn.execute(query, (row.id, row.partition_of(key))).fetchone()[0])
 
     def table(self, topic: str) -> dict[str, bytes]:
         query = "SELECT key, value FROM records WHERE topic = ? AND value != x'' ORDER BY id"

@@ -12,6 +12,8 @@ from stream.log.sqlite.schema import snapshot
 PAGE_RECORDS = 256
 PAGE_BYTES = 32 << 20
 """A page ends after the record that reaches this, so memory is this much plus one record."""
+FIRST_BYTES = 1 << 20
+"""Of a key's first page: who looks for one chunk does not read 32 MB of them."""
 
 Place = tuple[int, int]
 """(topic id, partition)"""
@@ -53,9 +55,15 @@ def merged(
 
 
 def of_key(
-    conn: sqlite3.Connection, topic: int, key: str, after: int, up_to_id: int, names: Mapping[int, str]
+    conn: sqlite3.Connection,
+    topic: int,
+    key: str,
+    after: int,
+    up_to_id: int,
+    names: Mapping[int, str],
+    most_bytes: int = PAGE_BYTES,
 ) -> list[Record]:
-    """One page of the records of a key after an offset."""
+    """One page of the records of a key after an offset, ending after the record that reaches `most_bytes`."""
     page: list[Record] = []
     size = 0
     rows = conn.execute(
@@ -66,7 +74,7 @@ def of_key(
     for row in rows:
         page.append(_record(row, names))
         size += len(row[-1])
-        if size >= PAGE_BYTES:
+        if size >= most_bytes:
             break
     rows.close()  # ends the statement, and with it its snapshot
     return page
