@@ -26,7 +26,6 @@ from kafka import KafkaConsumer, KafkaProducer
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import facts
 from bench.video import scaled
 from engines.store import environment_store
 from producers.produce import produce
@@ -36,6 +35,7 @@ from stream.events import ChunkDone, FeedGap, decode_message
 from stream.log import ANNOTATIONS, CHUNKS, STATE, Message
 from stream.log.kafka import KafkaLog
 from stream.log.sqlite import SqliteLog
+from stream.profiling.machine import facts
 from tools.kafka.broker import broker
 
 EVENTS_BYTES, STATE_BYTES = 60_000, 290_000

@@ -27,8 +27,8 @@ from pycocotools import mask as coco
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import facts
 from kernels import iou, preprocess, rle
+from stream.profiling.machine import facts
 
 SIZES = {"480p": (480, 854), "720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
 LOW = 256

@@ -23,7 +23,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import facts, resident_mb
 from bench.video import scaled
 from engines import lite
 from engines.crops import Crop
@@ -37,6 +36,7 @@ from stream.events import ChunkDone
 from stream.log import ANNOTATIONS, CHUNKS, Log, Message
 from stream.log.sqlite import Retention, SqliteLog
 from stream.pipeline import Pipeline
+from stream.profiling.machine import facts, resident_bytes
 from stream.runtime import settle
 from stream.worker import GROUP, Worker
 
@@ -84,7 +84,7 @@ def run_ours(chunks: Sequence[Chunk], networks: lite.Lite, folder: Path, passes:
             begun = time.perf_counter()
             worker.run(until=lambda done: log.lag(GROUP, CHUNKS) == 0, poll_s=1.0)
             wall_s += time.perf_counter() - begun
-            rss.append(resident_mb())
+            rss.append(resident_bytes() / 1e6)
             for record in log.read(ANNOTATIONS, key=FEED, after=after):
                 after = record.offset
                 if record.headers["ce_type"] != "chunk.done":

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import facts
 from engines.backends import Engine
 from engines.building import CALIBRATION
 from engines.cache import Cache
@@ -27,6 +26,7 @@ from engines.spec import Arrays
 from engines.store import environment_cache, environment_store
 from engines.timing import measure
 from kernels.iou import mask_iou
+from stream.profiling.machine import facts
 
 MASKS = {"blazepose-full": "Identity_2", "deeplabv3-voc": "ResizeBilinear_3"}
 """The networks that give masks, and the output that holds them."""

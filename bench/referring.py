@@ -31,13 +31,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench import layouts, ours, prepared, strefer_way
 from bench.cases import Case
 from bench.judge import happenings, judge
-from bench.machine import facts
 from bench.referring_table import Row, by_case, by_entity, by_expression, summary
 from engines import lite
 from engines.errors import UserError
 from engines.store import environment_cache, environment_store
 from stream.ask import Models
 from stream.cli_models import models_of
+from stream.profiling.machine import facts
 from stream.runtime import settle
 
 

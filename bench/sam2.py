@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import sam2_peer
-from bench.machine import facts
 from bench.sam2_runs import Case, Result, difference, draw, ours, peers
 from engines.sam2.build import Sam2, build
 from engines.sam2.graphs import GraphTracker
 from engines.sam2.tracker import Tracker
+from stream.profiling.machine import facts
 
 LEAST = 16
 """Frames of a video: in a shorter one the peer counts its pointers' distance in parts of the video's length."""

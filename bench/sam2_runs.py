@@ -11,10 +11,10 @@ import torch
 from torch.nn import functional
 
 from bench import sam2_peer
-from bench.machine import resident_mb
 from engines.sam2.build import Sam2
 from engines.sam2.prompt import Prompt
 from engines.sam2.tracker import Tracker
+from stream.profiling.machine import resident_bytes
 
 WARM_UP = 9
 """Frames before the clock starts: the prompted one and those that fill the memory."""
@@ -152,7 +152,7 @@ def _reset_peak(device: str) -> None:
 
 
 def _peak(device: str) -> float:
-    return torch.cuda.max_memory_allocated() / 1e6 if device.startswith("cuda") else resident_mb()
+    return torch.cuda.max_memory_allocated() / 1e6 if device.startswith("cuda") else resident_bytes() / 1e6
 
 
 def difference(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float]:

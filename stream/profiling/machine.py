@@ -20,7 +20,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def facts(library: Nvml | None) -> dict[str, str]:
+def facts(library: Nvml | None = None) -> dict[str, str]:
     """Processor, GPUs, system and versions, by name."""
     told = {
         "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores to use, load {os.getloadavg()[0]:.1f}",
