@@ -39,7 +39,7 @@ def test_the_schema_is_one_and_refuses_what_is_no_event() -> None:
 
 @pytest.mark.slow
 def test_real_events_fit_the_schema(tmp_path: Path) -> None:
-    events = follow("synthetic:exit-reentry?seconds=6", tmp_path, ["the person on the left"])
+    events = follow("synthetic:exit-reentry?seconds=6&size=320x180&fps=10", tmp_path, ["the person on the left"])
     validator = jsonschema.Draft202012Validator(events_doc.schema())
     for event in events:
         validator.validate(json.loads(encode_line(event.headers(), encode_body(event.body))))

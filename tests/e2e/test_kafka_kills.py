@@ -61,6 +61,12 @@ class Stage:
                 if self.producing[number].wait() == 0:
                     break
 
+    def supervise(self) -> None:
+        """As systemd does: a worker that has ended (the broker was away when it started) is started again."""
+        for ended in [worker for worker in self.workers if worker.poll() is not None]:
+            self.workers.remove(ended)
+            self.workers.append(self.worker())
+
     def kill_worker(self) -> None:
         victim = self.workers.pop(self.dice.randrange(len(self.workers)))
         victim.kill()
@@ -142,6 +148,7 @@ def test_what_is_finally_there_is_what_a_calm_run_gives(tmp_path: Path, broker: 
     try:
         for happen in trouble:
             time.sleep(dice.uniform(0.2, 1.6))
+            stage.supervise()
             happen()
         for thread in producers:
             thread.join(timeout=120)
@@ -150,6 +157,7 @@ def test_what_is_finally_there_is_what_a_calm_run_gives(tmp_path: Path, broker: 
             until = time.monotonic() + 180
             while log.lag(GROUP, CHUNKS) > 0:
                 assert time.monotonic() < until, f"{log.lag(GROUP, CHUNKS)} chunks are left"
+                stage.supervise()
                 time.sleep(0.5)
             there = finally_there(log)
             assert sorted((r.key, r.headers["ce_id"], r.value) for r in log.read(CHUNKS)) == sorted(chunks)
