@@ -49,13 +49,19 @@ def list_models() -> None:
 def pull(names: tuple[str, ...], optional: bool) -> None:
     """Fetch files into the cache (without NAME: what profile lite wants, or what can stand in for it)."""
     store = environment_store()
+    failed: list[str] = []
     for item in catalogue.whole([_item(n) for n in names]) if names else catalogue.MODELS:
         try:
             click.echo(f"{item.name}: {store.pull(item, progress=True)}")
         except UserError as e:
             if names and not optional:
-                raise
-            click.echo(f"{e}; lite does without it", err=True)
+                failed.append(str(e))
+            else:
+                click.echo(f"{e}; lite does without it", err=True)
+    for line in failed[:-1]:
+        click.echo(f"strefer: {line}", err=True)
+    if failed:
+        raise UserError(failed[-1])
 
 
 @models.command()

@@ -36,7 +36,7 @@ class BatchCounts:
 class _Asked:
     work: Work[Any, Any]
     item: Any
-    until: float
+    since: float
     answer: Any = None
     error: BaseException | None = None
     done: bool = False
@@ -45,8 +45,9 @@ class _Asked:
 class Together:
     """One engine that runs one batch at a time, for threads that each take part while they have something to ask.
 
-    A batch is run once all who take part wait, once it is full, or once its first has waited for `wait_s`; and it grows
-    while another is being run. There is no thread of its own: whoever waits runs what is due, also for others.
+    A batch is run once all who take part wait, once it is full, or once its first has waited for `wait_s` with nothing
+    being run: who was in the batch before has that long to join the next one. It grows meanwhile. There is no thread of
+    its own: whoever waits runs what is due, also for others.
     most: items of a batch.
     """
 
@@ -58,6 +59,7 @@ class Together:
         self._waiting: list[_Asked] = []
         self._members = 0
         self._busy = False
+        self._free_since = 0.0
 
     @contextmanager
     def taking_part(self) -> Iterator[None]:
@@ -85,7 +87,7 @@ class Together:
     def ask(self, work: Work[A, B], item: A) -> B:
         """`work([item])[0]`, with what others ask of the same `work` in one run. What `work` raises is raised to all
         whose items were in that run."""
-        mine = _Asked(work, item, time.monotonic() + self._wait_s)
+        mine = _Asked(work, item, time.monotonic())
         with self._changed:
             self._waiting.append(mine)
             self._changed.notify_all()
@@ -108,7 +110,7 @@ class Together:
         first = self._waiting[0]
         batch = [asked for asked in self._waiting if asked.work == first.work][: self._most]
         full = len(batch) == self._most or len(self._waiting) >= self._members
-        if not full and time.monotonic() < first.until:
+        if not full and time.monotonic() < self._until(first):
             return []
         self._waiting = [asked for asked in self._waiting if asked not in batch]
         self._busy = True
@@ -117,7 +119,10 @@ class Together:
     def _patience(self) -> float | None:
         if self._busy or not self._waiting:
             return None
-        return max(0.0, self._waiting[0].until - time.monotonic())
+        return max(0.0, self._until(self._waiting[0]) - time.monotonic())
+
+    def _until(self, first: _Asked) -> float:
+        return max(first.since, self._free_since) + self._wait_s
 
     def _run(self, batch: list[_Asked]) -> None:
         try:
@@ -134,5 +139,5 @@ class Together:
 
     def _free(self) -> None:
         with self._changed:
-            self._busy = False
+            self._busy, self._free_since = False, time.monotonic()
             self._changed.notify_all()

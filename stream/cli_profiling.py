@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import click
 
@@ -17,6 +18,7 @@ Examples:
   strefer profile compare profiles/before profiles/after
 """
 RECORDED_S = 30.0
+FILES = ("profile.json", "profile.html", "stages.trace.json.gz", "gpu.trace.json")
 
 
 class _Profiling(click.Group):
@@ -81,8 +83,11 @@ def run(
         raise UserError("--nvtx wants PyTorch with CUDA, and a GPU")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "profile.json.part").touch()
-        (out / "profile.json.part").unlink()
+        others = sorted(path.name for path in out.iterdir() if path.name not in FILES)
+        if others:
+            raise UserError(f"{out} holds {others[0]}, which is no profile's: choose another --out")
+        with TemporaryFile(dir=out):
+            pass
     except OSError as e:
         raise UserError(f"cannot write to {out}: {e.strerror}; choose another --out") from None
     settle()

@@ -46,8 +46,8 @@ Examples:
 @click.option("--health-limit", "health_limit_s", type=click.FloatRange(min=1), default=60.0, show_default=True,
               metavar="S", help="Longest a message may take before /healthz says no, seconds.")  # fmt: skip
 @click.option("--parallel", "lanes", type=click.IntRange(1, 64), metavar="N",
-              help="Feeds followed side by side; each takes memory for its frames.  [default: 8 with SAM 2.1 on a GPU, "
-              "else 1]")  # fmt: skip
+              help="Feeds followed side by side; each takes memory for its frames. Those that share a partition are "
+              "finished in turn.  [default: 8 with SAM 2.1 on a GPU, else 1]")  # fmt: skip
 @click.option("--max-batch-wait", "max_batch_wait_ms", type=click.FloatRange(min=0, max=1000), default=5.0,
               show_default=True, metavar="MS",
               help="Of profile sam2: how long a feed's frame waits for others', to be run in one batch.")  # fmt: skip
@@ -123,7 +123,7 @@ def worker(
             else:
                 click.echo(
                     f"{plain(done.feed)}: {done.at_us / 1e6:.2f} s, {done.events} events"
-                    + (" (ended)" if done.ended else "")
+                    + (" (ended)" if done.ended else " (skipped)" if done.outcome == "skipped" else "")
                 )
         return stop.is_set() or (drain and done is None and drained())
 

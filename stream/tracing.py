@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ class Otlp:
             from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
         except ImportError:
             raise UserError("OpenTelemetry is not installed: pip install 'strefer-stream[tracing]'") from None
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a collector that is away is no news
         self._trace: Any = trace
         self._carrier = TraceContextTextMapPropagator()
         self._provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)

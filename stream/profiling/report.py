@@ -33,7 +33,10 @@ def page(found: Profile) -> str:
     title = f"{found.profile}, {width} × {height}"
     figures = [
         (f"{found.frames_s:.1f}", f"frames a second, {found.feeds} feed(s) with all they can"),
-        (str(found.most_feeds), f"feed(s) of {found.rate:.3g} frames a second held in real time"),
+        (
+            str(found.most_feeds) + ("" if any(not load.held for load in found.loads) else " or more"),
+            f"feeds of {found.rate:.3g} frames a second held in real time",
+        ),
     ]
     if held:
         figures.append(

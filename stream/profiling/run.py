@@ -159,13 +159,21 @@ def _missing(library: Nvml | None, gpu: GpuTime | None, recorder: Recorder) -> l
     return lines
 
 
+def held(found: Profile) -> str:
+    """How many feeds, and whether it may be more: none that was offered was too many."""
+    if not found.most_feeds:
+        return f"not one feed ({found.frames_s:.3g} of its frames a second)"
+    many = "1 feed" if found.most_feeds == 1 else f"{found.most_feeds} feeds"
+    return many if any(not load.held for load in found.loads) else f"{many} or more"
+
+
 def summary(found: Profile) -> Sequence[str]:
     """The run in a few lines."""
     width, height = found.size
     load = next((one for one in reversed(found.loads) if one.held), None)
     lines = [
         f"{found.frames_s:.1f} frames/s of {width}x{height} over {found.feeds} feed(s), {found.profile}",
-        f"held in real time: {found.most_feeds} feed(s) of {found.rate:.3g} frames/s"
+        f"held in real time: {held(found)} of {found.rate:.3g} frames/s"
         + (f", p50/p95/p99 {load.p50_s:.2f}/{load.p95_s:.2f}/{load.p99_s:.2f} s after a chunk's end" if load else ""),
     ]
     return [*lines, *(f"not measured: {line}" for line in found.missing)]

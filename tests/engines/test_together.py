@@ -73,6 +73,29 @@ def test_who_takes_part_and_does_not_come_is_waited_for_so_long() -> None:
         assert 0.05 <= time.monotonic() - before < 5
 
 
+def test_whose_runs_take_longer_than_the_wait_meet_all_the_same() -> None:
+    """Two that have begun apart: who waited while the other's was run still waits for the other to come again."""
+    runs: list[int] = []
+
+    def slow(items: Sequence[int]) -> Sequence[int]:
+        runs.append(len(items))
+        time.sleep(0.06)
+        return items
+
+    together = Together(wait_s=0.03)
+
+    def one(late_s: float) -> None:
+        with together.taking_part():
+            time.sleep(late_s)
+            for i in range(6):
+                together.ask(slow, i)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(one, (0.0, 0.045)))
+    assert runs[0] == 1
+    assert runs.count(2) >= 4, runs
+
+
 def test_an_error_is_raised_to_all_of_its_run_and_to_nobody_else() -> None:
     together, start = Together(wait_s=60.0), threading.Barrier(2)
 

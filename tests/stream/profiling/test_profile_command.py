@@ -30,7 +30,7 @@ def test_a_run_and_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr().out
     found = read(tmp_path / "first")
     assert f"{found.frames_s:.1f} frames/s of 160x90 over 2 feed(s), lite" in said
-    assert f"held in real time: {found.most_feeds} feed(s)" in said
+    assert "held in real time: " in said
     assert found.frames_s > 5
     assert found.rate == pytest.approx(10)
     assert {"detect", "masklets", "flow", "encode", "decode"} <= {s.name for s in found.stages}
@@ -88,6 +88,7 @@ def test_profile_sam2_with_objects_besides(tmp_path: Path) -> None:
         ([SCENE, "--out", "{}", "--objects", "3"], "--objects goes with --profile sam2"),
         ([SCENE, "--out", "{}", "--nvtx"], "--nvtx wants PyTorch with CUDA"),
         ([SCENE, "--out", "{}", "--seconds", "0"], "is not in the range"),
+        ([SCENE, "--out", "/etc"], "which is no profile's: choose another --out"),
         (["compare", "{}", "{}"], "strefer profile SOURCE --out DIR writes one"),
     ],
 )
