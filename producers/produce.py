@@ -210,6 +210,8 @@ class _Run:
         header = msgspec.structs.replace(header, start_us=start_us, duration_us=end_us - start_us)
         if pace and self.stop.wait(max(self.begun_wall + (end_us - self.begun_us) / 1e6 - time.monotonic(), 0)):
             return False
+        if pace:  # it is shown now, as a camera would
+            header = msgspec.structs.replace(header, captured_wall_us=round((time.time() - piece.seconds) * 1e6))
         while not (room := self.journal.room(len(piece.data))) and not source.live:
             if self.stop.wait(ROOM_PAUSE_S):
                 return False

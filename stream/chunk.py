@@ -48,7 +48,7 @@ class ChunkHeader(msgspec.Struct, frozen=True, kw_only=True):
     """True where the producer had to re-encode (a GOP over the limit, or a codec no chunk can hold)."""
     source: str = ""
     captured_wall_us: int | None = None
-    """Wall-clock capture time (Unix microseconds) of a live chunk; None for files."""
+    """Wall-clock time (Unix microseconds) at which a live chunk, or one played in real time, begins; None for files."""
     policy: Policy = "block"
     """What a worker does when chunks of this feed wait: see `stream.pressure`."""
 
