@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from engines.errors import UserError
+from engines.finite import Finite
 from engines.store import environment_cache, environment_store
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def build(names: tuple[str, ...], backends: tuple[str, ...], precision: str, dev
               help="Random inputs, of several batch sizes.")  # fmt: skip
 @click.option("--real", "reals", type=click.IntRange(min=0), default=12, show_default=True, metavar="N",
               help="Real inputs from the clips in STREFER_SAMPLES.")  # fmt: skip
-@click.option("--bound", type=click.FloatRange(min=0), metavar="X",
+@click.option("--bound", type=Finite(min=0), metavar="X",
               help="Largest error allowed, in parts of the output's largest. [default: by precision]")  # fmt: skip
 def verify(
     names: tuple[str, ...], backends: tuple[str, ...], precision: str, device: str, threads: int,
@@ -150,7 +151,7 @@ def verify(
 @_how
 @click.option("--batch", "batches", multiple=True, type=click.IntRange(min=1), metavar="N",
               help="Rows of a run; may be repeated. [default: 1 and the axis' usual size]")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="S",
+@click.option("--seconds", type=Finite(min=0), default=1.0, show_default=True, metavar="S",
               help="How long each is run.")  # fmt: skip
 def bench(
     names: tuple[str, ...], backends: tuple[str, ...], precision: str, device: str, threads: int,

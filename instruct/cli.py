@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from engines.errors import UserError
+from engines.finite import Finite
 from instruct.cli_rewrite import Rewriting, rewriting_options
 from instruct.formats import NAMES
 from instruct.make import Options
@@ -48,7 +49,7 @@ Examples:
 )
 @click.option("--per-minute", type=click.IntRange(min=1), default=600, show_default=True, metavar="N",
               help="At most N pairs a minute of video.")  # fmt: skip
-@click.option("--clip", "clip_s", type=click.FloatRange(min=1), default=30.0, show_default=True, metavar="S",
+@click.option("--clip", "clip_s", type=Finite(min=1), default=30.0, show_default=True, metavar="S",
               help="Segments are joined into clips of at least this length; a pair is about one clip.")  # fmt: skip
 @click.option(
     "--formats",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from engines.errors import UserError
+from engines.finite import Finite
 from engines.store import environment_cache
 from instruct.pace import Pace
 from stream.cli_models import endpoint_of
@@ -78,7 +79,7 @@ def rewriting_options(command: F) -> F:
                   help="Tokens after which one run asks no more; the questions under way may pass it.")  # fmt: skip
     @click.option("--llm-rate", "rate", type=click.IntRange(min=1), metavar="N",
                   help="Requests in any minute at most; those that are sent again count.")  # fmt: skip
-    @click.option("--llm-deadline", "deadline_s", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
+    @click.option("--llm-deadline", "deadline_s", type=Finite(min=0.1), default=60.0, show_default=True,
                   metavar="S", help="Longest one question may take with all its retries, seconds.")  # fmt: skip
     @click.option("--llm-cache", "cache", type=click.Path(path_type=Path), metavar="DIR",
                   help="Keeps answers, so that nothing is asked twice.  [default: in the user's cache]")  # fmt: skip

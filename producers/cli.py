@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from engines.finite import Finite
 from engines.store import environment_cache
 from stream.chunk import Policy
 from stream.cli_log import log_options, traces_option
@@ -72,7 +73,7 @@ Examples:
 )
 @click.option(
     "--spool-gb",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=10.0,
     show_default=True,
     metavar="GB",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 import zlib
@@ -82,8 +83,8 @@ def produce(
 
 def check_feed(feed: str) -> None:
     """Raises UserError where `feed` cannot be a feed's name."""
-    if not feed or any(c in feed for c in "/\\ \t\r\n") or not feed.isprintable():
-        raise UserError(f"{feed!r} is no name for a feed: use letters, digits, '-', '_' and '.'")
+    if not re.fullmatch(r"[\w.-]{1,200}", feed) or not feed.strip("."):
+        raise UserError(f"{feed[:80]!r} is no name for a feed: use up to 200 letters, digits, '-', '_' and '.'")
 
 
 class _Run:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from engines.errors import UserError
+from engines.finite import Finite
 from engines.store import environment_key
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def model_options(command: F) -> F:
     @click.option("--llm-model", metavar="NAME", help="The model's name at --llm.")
     @click.option("--vlm-budget", "questions", type=click.IntRange(min=1), default=500, show_default=True, metavar="N",
                   help="Questions that one run asks at most, of both models.")  # fmt: skip
-    @click.option("--vlm-deadline", "deadline_s", type=click.FloatRange(min=0.1), default=10.0, show_default=True,
+    @click.option("--vlm-deadline", "deadline_s", type=Finite(min=0.1), default=10.0, show_default=True,
                   metavar="S", help="Longest one question may take; the feed waits, seconds.")  # fmt: skip
     @functools.wraps(command)
     def with_models(

@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 import click
 
 from engines.errors import UserError
+from engines.finite import Finite
 from stream.cli_profile import Profile, profile_options
 
 _EPILOG = """\b
@@ -54,9 +55,9 @@ def profile() -> None:
               "are held]")  # fmt: skip
 @click.option("--objects", type=click.IntRange(0, 64), default=0, metavar="M",
               help="Of profile sam2: objects of each feed besides those it shows.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(2, 3600), default=20.0, show_default=True, metavar="S",
+@click.option("--seconds", type=Finite(2, 3600), default=20.0, show_default=True, metavar="S",
               help="Length of each measurement, after its warm-up.")  # fmt: skip
-@click.option("--warm-up", "warm_s", type=click.FloatRange(0, 600), default=3.0, show_default=True, metavar="S",
+@click.option("--warm-up", "warm_s", type=Finite(0, 600), default=3.0, show_default=True, metavar="S",
               help="Before each measurement: caches fill, graphs are recorded.")  # fmt: skip
 @click.option("--nvtx", is_flag=True, help="Name the stages for Nsight Systems (nsys profile strefer profile …).")
 @profile_options
@@ -83,7 +84,7 @@ def run(
         raise UserError("--nvtx wants PyTorch with CUDA, and a GPU")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        others = sorted(path.name for path in out.iterdir() if path.name not in FILES)
+        others = sorted(path.name for path in out.iterdir() if path.name not in FILES or not path.is_file())
         if others:
             raise UserError(f"{out} holds {others[0]}, which is no profile's: choose another --out")
         with TemporaryFile(dir=out):
@@ -128,6 +129,7 @@ def compare(first: Path, second: Path) -> None:
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from stream.profiling import compare as comparing
     from stream.profiling.results import read
@@ -139,7 +141,7 @@ def compare(first: Path, second: Path) -> None:
     for change in comparing.compare(before, after):
         bounds = f"{change.low:.2f} to {change.high:.2f}"
         table.add_row(
-            change.name, f"{change.first:,.0f}", f"{change.second:,.0f}", f"{change.ratio:.2f}", bounds,
+            Text(change.name), f"{change.first:,.0f}", f"{change.second:,.0f}", f"{change.ratio:.2f}", bounds,
             "" if change.verdict == "same" else change.verdict,
         )  # fmt: skip
     Console(width=100).print(table)

@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from engines.errors import UserError
+from engines.finite import Finite
 from stream.cli_log import log_options
 from stream.cli_table import echo_table
 from stream.log.place import Place
@@ -66,7 +67,7 @@ def describe(place: Place) -> None:
 
 @topics.command()
 @log_options
-@click.option("--older-than-days", type=click.FloatRange(min=0), default=14.0, show_default=True, metavar="D",
+@click.option("--older-than-days", type=Finite(min=0), default=14.0, show_default=True, metavar="D",
               help="Longer than the topics keep messages, or some are left without their value.")  # fmt: skip
 def clean(place: Place, older_than_days: float) -> None:
     """Delete large messages' values (--claims) that no topic refers to any more, by their age."""

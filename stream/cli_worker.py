@@ -8,6 +8,7 @@ import click
 import structlog
 
 from engines.errors import UserError
+from engines.finite import Finite
 from stream.cli_log import log_options, traces_option
 from stream.cli_models import model_options
 from stream.cli_profile import Profile, profile_options
@@ -34,21 +35,21 @@ Examples:
 @click.command(epilog=_EPILOG)
 @log_options
 @click.option("--group", default="strefer", show_default=True, help="Consumer group: its workers share the feeds.")
-@click.option("--keep-gb", type=click.FloatRange(min=0.1), default=20.0, show_default=True, metavar="GB",
+@click.option("--keep-gb", type=Finite(min=0.1), default=20.0, show_default=True, metavar="GB",
               help="Of the embedded log: finished chunks beyond this go, oldest first; events are kept.")  # fmt: skip
-@click.option("--session", "session_s", type=click.FloatRange(min=0.5), default=30.0, show_default=True, metavar="S",
+@click.option("--session", "session_s", type=Finite(min=0.5), default=30.0, show_default=True, metavar="S",
               help="A worker not heard of for this long has its feeds given to others, seconds.")  # fmt: skip
 @click.option("--drain", is_flag=True, help="Stop when every message is done.")
 @click.option("--health", "health_port", type=click.IntRange(0, 65535), metavar="PORT",
               help="Serve /healthz, /readyz and /metrics over HTTP on this port; 0 takes a free one.")  # fmt: skip
 @click.option("--health-host", metavar="HOST",
               help="Address --health listens on, 0.0.0.0 for all.  [default: 127.0.0.1]")  # fmt: skip
-@click.option("--health-limit", "health_limit_s", type=click.FloatRange(min=1), default=60.0, show_default=True,
+@click.option("--health-limit", "health_limit_s", type=Finite(min=1), default=60.0, show_default=True,
               metavar="S", help="Longest a message may take before /healthz says no, seconds.")  # fmt: skip
 @click.option("--parallel", "lanes", type=click.IntRange(1, 64), metavar="N",
               help="Feeds followed side by side; each takes memory for its frames. Those that share a partition are "
               "finished in turn.  [default: 8 with SAM 2.1 on a GPU, else 1]")  # fmt: skip
-@click.option("--max-batch-wait", "max_batch_wait_ms", type=click.FloatRange(min=0, max=1000), default=5.0,
+@click.option("--max-batch-wait", "max_batch_wait_ms", type=Finite(min=0, max=1000), default=5.0,
               show_default=True, metavar="MS",
               help="Of profile sam2: how long a feed's frame waits for others', to be run in one batch.")  # fmt: skip
 @traces_option

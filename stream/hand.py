@@ -58,9 +58,16 @@ class InHand(Generic[T]):
             wait([self.task.work])
         if self.scanning is not None and (after := self.scanning.take_next()) is not None:
             after.close()
+        self.start_over()
+        self.task = None
+
+    def start_over(self) -> None:
+        """Forget what was decoded and scanned of it."""
+        if self.scanning is not None:
+            self.scanning.close()
         if self.frames is not None:
             self.frames.close()
-        self.scanning = self.frames = self.task = None
+        self.scanning = self.frames = None
 
 
 class Hand(Generic[T]):
@@ -87,6 +94,16 @@ class Hand(Generic[T]):
         for one in [one for one in self._held if places is None or one.place in places]:
             one.close()
             self._held.remove(one)
+
+    def near(self) -> list[InHand[T]]:
+        """The first two messages of each feed: the one that is worked on, or will be, and the next."""
+        count: dict[str, int] = {}
+        found = []
+        for one in self._held:
+            count[one.record.key] = count.get(one.record.key, 0) + 1
+            if count[one.record.key] <= 2:
+                found.append(one)
+        return found
 
     def untouched(self) -> list[InHand[T]]:
         """The first message of each feed, where it was not taken up yet."""

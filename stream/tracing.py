@@ -46,7 +46,7 @@ class Otlp:
     spans, and holds nothing up. Raises UserError where OpenTelemetry is not installed, or the address is none."""
 
     def __init__(self, address: str, *, service: str) -> None:
-        if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
+        if not _is_address(address):
             raise UserError(f"--traces {address}: wanted an address such as http://127.0.0.1:4318")
         try:
             from opentelemetry import trace
@@ -83,6 +83,14 @@ class Otlp:
     def close(self) -> None:
         """Send what is left, for a few seconds at most."""
         self._provider.shutdown()
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # brackets that do not match
+        return False
 
 
 def spans(address: str | None, *, service: str) -> Spans:

@@ -24,7 +24,7 @@ from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header
 from stream.deadletter import letter
 from stream.decode import CorruptChunkError
 from stream.events import Body, ChunkDone, Error, Event, FeedEnded, FeedGap, encode_body
-from stream.frames import Decoder
+from stream.frames import Decoder, Frames
 from stream.hand import Hand, InHand
 from stream.lanes import Lanes, Task, first_ready
 from stream.log import (
@@ -44,6 +44,7 @@ from stream.log import (
 )
 from stream.memory import Memory
 from stream.pipeline import Pipeline
+from stream.prefetch import Prefetch
 from stream.pressure import Skipped, meet
 from stream.queries import update
 from stream.scan import Scanning
@@ -172,7 +173,7 @@ class Worker:
             records = self._consumer.poll(max_records=room, timeout_s=0.0 if self._hand else timeout_s)
             self._hand_over(self._consumer.assignment())
             self._hand.take(records)
-        for one in self._hand:
+        for one in self._hand.near():
             if one.task is None and self._is_next(one):
                 one.decode(self._decoder)
 
@@ -222,13 +223,7 @@ class Worker:
             state.seq = header.seq
             return Task(partial(self._commit, now, state, [], 0, None, header))
         events = self._bridge(state, header)
-        work: Future[list[Body]]
-        try:
-            events += self._update(state, header)
-            work = self._follow(state, header, now)
-        except ValueError as e:
-            work = Future()
-            work.set_exception(e)
+        work = self._lanes.submit(self._lane(state, header, now))
         return Task(partial(self._finish, now, state, before, events, work), work)
 
     def _finish(
@@ -261,10 +256,6 @@ class Worker:
             tx.commit_offset(self._consumer, record)
         return Done(record.key, max(0, state.last_us), False, 0)
 
-    def _update(self, state: FeedState, header: Header) -> list[Body]:
-        at_us = header.at_us if isinstance(header, EndHeader) else header.start_us
-        return update(state, self._log.table(QUERIES), lambda text: self._pipeline.read(state, text, at_us))
-
     def _letter(self, record: Record, reason: str) -> Message:
         return letter(record, reason, max_bytes=self._max_bytes)
 
@@ -279,30 +270,43 @@ class Worker:
             state.scan = msgspec.structs.replace(state.scan, level=state.pressure.level)
         return skip
 
-    def _follow(self, state: FeedState, header: Header, now: InHand[Done]) -> Future[list[Body]]:
+    def _lane(self, state: FeedState, header: Header, now: InHand[Done]) -> Callable[[], list[Body]]:
+        """What a lane does with a message: bring the feed's queries up to date (a model may be asked how they read) and
+        follow. What is asked of the log, or of what is in hand, is asked here."""
+        at_us = header.at_us if isinstance(header, EndHeader) else header.start_us
+        table, after = dict(self._log.table(QUERIES)), self._hand.after(now)
+        then = after.frames if after is not None else None
+
+        def work() -> list[Body]:
+            events = update(state, table, lambda text: self._pipeline.read(state, text, at_us))
+            return events + self._follow(state, header, now, then)
+
+        return work
+
+    def _follow(self, state: FeedState, header: Header, now: InHand[Done], then: Prefetch[Frames] | None) -> list[Body]:
+        """then: frames of the feed's next chunk, where it is in hand."""
         if isinstance(header, GapHeader):
-            gap = FeedGap(start_us=header.start_us, end_us=header.end_us, reason=header.reason)
-            return self._lanes.submit(partial(self._pipeline.gap, state, gap))
+            return self._pipeline.gap(
+                state, FeedGap(start_us=header.start_us, end_us=header.end_us, reason=header.reason)
+            )
         if isinstance(header, EndHeader):
-            end = FeedEnded(at_us=header.at_us, reason=header.reason)
-            return self._lanes.submit(partial(self._pipeline.end, state, end))
+            return self._pipeline.end(state, FeedEnded(at_us=header.at_us, reason=header.reason))
         size = len(now.record.value)
         if size > self._max_bytes:
             raise _OversizedError(f"the message has {size} bytes, this worker takes up to {self._max_bytes}")
         if LOST_CLAIM in now.record.headers:
             raise ValueError(now.record.headers[LOST_CLAIM])
         scanning = self._scan(state, now)
-        after = self._hand.after(now)
-        if after is not None and after.frames is not None:
-            scanning.follow_on(after.frames)
-        return self._lanes.submit(partial(self._pipeline.chunk, state, header, scanning))
+        if then is not None:
+            scanning.follow_on(then)
+        return self._pipeline.chunk(state, header, scanning)
 
     def _scan(self, state: FeedState, now: InHand[Done]) -> Scanning:
         """The chunk's scan: the one begun ahead, unless the feed's state has changed since."""
         if now.scanning is not None and now.scanning.begun_from is state.scan:
             return now.scanning
         if now.scanning is not None:  # it has read of the frames
-            now.close()
+            now.start_over()
         now.scanning = self._pipeline.scan(state, now.decode(self._decoder))
         return now.scanning
 

@@ -23,6 +23,7 @@ MAY_IMPORT = {
         "stream.cli_log",
         "stream.log",
         "engines.errors",
+        "engines.finite",
         "engines.chat",
         "engines.store",
         "kernels.rle",

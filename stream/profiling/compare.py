@@ -41,7 +41,11 @@ def compare(first: Profile, second: Profile) -> list[Change]:
     parts of each run: calls that follow one another are no independent draws, and machines drift."""
     rng = np.random.default_rng(SEED)
     before = {stage.name: stage for stage in first.stages}
-    return [_change(before[stage.name], stage, rng) for stage in second.stages if stage.name in before]
+    return [
+        _change(before[stage.name], stage, rng)
+        for stage in second.stages
+        if stage.name in before and stage.blocks and before[stage.name].blocks
+    ]
 
 
 def differences(first: Profile, second: Profile) -> list[str]:
@@ -49,7 +53,7 @@ def differences(first: Profile, second: Profile) -> list[str]:
     facts = [(name, getattr(first, name), getattr(second, name)) for name in (
         "source", "profile", "engines", "size", "feeds", "objects", "lanes",
     )]  # fmt: skip
-    names = sorted({*first.machine, *second.machine})
+    names = sorted({*first.machine, *second.machine} - {"load"})  # which no two runs have alike
     facts += [(name, first.machine.get(name, "none"), second.machine.get(name, "none")) for name in names]
     return [f"{name}: {a} / {b}" for name, a, b in facts if a != b]
 

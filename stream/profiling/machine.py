@@ -23,7 +23,8 @@ PACKAGES = (
 def facts(library: Nvml | None = None) -> dict[str, str]:
     """Processor, GPUs, system and versions, by name."""
     told = {
-        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores to use, load {os.getloadavg()[0]:.1f}",
+        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores to use",
+        "load": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "gpu": ", ".join(f"{g.name} ({g.total_bytes / 2**30:.0f} GB)" for g in library.gpus()) if library else "none",
     }

@@ -18,10 +18,11 @@ p.weak, td.weak, figcaption { color: var(--weak); }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem 3rem; margin: 1.4rem 0; }
 .figures b { display: block; font-size: 1.9rem; font-weight: 600; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; } caption { text-align: left; color: var(--weak); }
+table { min-width: 60%; }
 th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .bar { background: #3b82f6; height: .7rem; border-radius: 2px; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
+.plots { margin-top: 1.2rem; display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
 figure { margin: 0; } svg { width: 100%; height: auto; }
 """
 

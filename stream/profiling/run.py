@@ -22,6 +22,10 @@ from stream.profiling.results import GpuTime, Load, Moment, Profile
 from stream.profiling.tape import Tape
 from stream.sam import Segments
 
+HELD = 0.8
+"""Share of the chunks due that must be done for a load to be held: of six chunks a feed, one may be under way."""
+LEAST_CHUNKS = 6
+"""Of a feed, that each offered load lasts for at least."""
 WAITING = 2
 """Chunks of a feed that may wait at the end of a load that is held: the one in work, and the next."""
 TRACED_S = 2.0
@@ -106,9 +110,10 @@ def _offered(
     guess = max(1, int(measured.frames_s / tape.rate))
     most = asked.feeds or 10**6
     feeds, found = min(guess, most), list[Load]()
+    seconds = max(asked.seconds, LEAST_CHUNKS * tape.lap_us / 1e6 / len(tape.chunks))
     while len(found) < MOST_LOADS and 1 <= feeds <= most and feeds not in [load.feeds for load in found]:
-        tell = progress(f"{feeds} feeds as cameras send", asked.warm_s + asked.seconds)
-        one = _load(loads.offered(feeds, asked.seconds, tell=tell))
+        tell = progress(f"{feeds} feeds as cameras send", asked.warm_s + seconds)
+        one = _load(loads.offered(feeds, seconds, tell=tell))
         found.append(one)
         feeds += 1 if one.held else -1
     return sorted(found, key=lambda load: load.feeds)
@@ -119,7 +124,8 @@ def _load(m: Measured) -> Load:
     p50, p95, p99 = (float(p) for p in np.percentile(latency, (50, 95, 99)))
     third = max(1, len(m.latency_s) // 3)
     early, late = (float(np.median(part)) for part in (m.latency_s[:third] or latency, m.latency_s[-third:] or latency))
-    held = bool(m.latency_s) and m.waiting <= WAITING * m.feeds and late - early < max(0.5, 0.5 * early)
+    grows = late - early >= max(0.5, 0.5 * early)
+    held = bool(m.latency_s) and m.waiting <= WAITING * m.feeds and m.chunks >= HELD * m.due and not grows
     kept = [round(v, 4) for v in m.latency_s]
     return Load(m.feeds, m.due, m.chunks, m.waiting, m.frames_s, p50, p95, p99, held, kept)
 

@@ -76,7 +76,7 @@ class Gate:
         host, origin = headers.get("host", ""), headers.get("origin")
         if self._door.refuses_host(host):
             return 403, f"this viewer does not answer to {_name_of(host)!r}: strefer view --name NAME lets it"
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _netloc(origin) != host.lower():
             return 403, "another site's page may not ask this viewer"
         socket = scope["type"] == "websocket"
         if socket and origin is None:
@@ -92,6 +92,14 @@ class Gate:
             if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 return 415, "the body is wanted as application/json"
         return None
+
+
+def _netloc(origin: str) -> str:
+    """Host and port of an origin, "" where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _token(scope: Scope, headers: dict[str, str]) -> str:

@@ -79,6 +79,8 @@ class Viewer:
         while True:
             try:
                 self._watch = msgspec.json.decode(await self._socket.receive_text(), type=Watch)
+            except KeyError:  # Starlette's, for a message of bytes
+                raise ValueError("not a viewer's message: wanted text") from None
             except msgspec.MsgspecError as e:
                 raise ValueError(f"not a viewer's message: {e}") from None
             self._asking, self._unknown = None, ""

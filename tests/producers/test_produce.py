@@ -157,7 +157,7 @@ def test_second_producer_on_a_feed_is_told(clip: Path) -> None:
     log.headers()
 
 
-@pytest.mark.parametrize("feed", ["", "a/b", "two words"])
+@pytest.mark.parametrize("feed", ["", "a/b", "two words", "*", ".", "..", "a%2Fb", "a" * 201])
 def test_bad_feed_names(feed: str, clip: Path) -> None:
     with pytest.raises(UserError, match="no name for a feed"):
         produce(open_sources([str(clip)]), feed, MemoryLog())  # type: ignore[arg-type]

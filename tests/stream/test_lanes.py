@@ -16,6 +16,7 @@ from producers.sources import open_sources
 from stream.chunk import ChunkHeader
 from stream.decode.pyav import PyAVDecoder
 from stream.events import Body, ChunkDone, Error, FeedEnded
+from stream.expression import Expression
 from stream.lanes import Lanes
 from stream.log import CHUNKS, Message
 from stream.log.sqlite import SqliteLog
@@ -24,7 +25,7 @@ from stream.runtime import settle
 from stream.scan import Scanning
 from stream.state import FeedState
 from stream.worker import GROUP, Worker
-from tests.running import events_of, messages_of, networks
+from tests.running import events_of, messages_of, networks, post_queries
 
 SCENES = {
     "a": "synthetic:cut?seconds=3&size=192x108&fps=10",
@@ -160,3 +161,48 @@ def test_an_error_of_a_lane_is_the_worker_s(log: SqliteLog) -> None:
 def test_no_lane_is_refused() -> None:
     with pytest.raises(ValueError, match="0 lanes"):
         Lanes(0)
+
+
+def test_one_feed_is_decoded_no_further_ahead_with_more_lanes(log: SqliteLog) -> None:
+    for message in messages_of("synthetic:cut?seconds=8&size=64x64&fps=5"):
+        with log.transaction() as tx:
+            tx.send(message)
+    pipeline = Gate()
+    pipeline.shut = {"feed"}
+    with closing(Worker(log, pipeline, PyAVDecoder(), lanes=4)) as worker:
+        worker._fill(1.0)
+        worker._take_up_next()
+        assert pipeline.reached.wait(30)
+        worker._fill(0.0)
+        assert worker.in_hand == 8
+        assert sum(one.frames is not None for one in worker._hand) == 2
+        pipeline.open.set()
+
+
+def test_a_model_that_is_asked_how_a_query_reads_holds_up_its_own_feed_only(log: SqliteLog) -> None:
+    class Slow(Pipeline):
+        asked, go_on = threading.Event(), threading.Event()
+
+        def read(self, state: FeedState, text: str, at_us: int) -> tuple[Expression | None, list[Body]]:
+            self.asked.set()
+            assert self.go_on.wait(60)
+            return None, []
+
+    pipeline = Slow(networks())
+    names = [f"feed{i}" for i in range(9)]
+    post_queries(log, "feed0", ["the person"])
+    for name in names:
+        produce(open_sources(["synthetic:cut?seconds=1&size=64x64&fps=5"]), name, log)
+    places = {r.key: r.partition for r in log.read(CHUNKS)}
+    others = {name for name in names if places[name] != places["feed0"]}
+    with closing(Worker(log, pipeline, PyAVDecoder(), lanes=9)) as worker:
+        ended = set()
+        while ended != others:
+            done = worker.step(timeout_s=0.1)
+            if done is not None and done.ended:
+                ended.add(done.feed)
+        assert pipeline.asked.is_set()
+        assert told(log, "feed0") == []
+        pipeline.go_on.set()
+        drain(worker, log)
+    assert isinstance(events_of(log, "feed0")[-1].body, FeedEnded)

@@ -108,7 +108,7 @@ def test_a_collector_that_is_away_costs_spans_only(tmp_path: Path) -> None:
     assert "2 chunks written" in done.stdout
 
 
-@pytest.mark.parametrize("address", ["collector:4318", "ftp://x", "http://"])
+@pytest.mark.parametrize("address", ["collector:4318", "ftp://x", "http://", "http://[bad"])
 def test_an_address_that_is_none_is_one_line(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["worker", "--log", "x", "--traces", address]) == 2
     assert capsys.readouterr().err.startswith(f"strefer: --traces {address}: wanted an address")

@@ -88,6 +88,7 @@ def test_profile_sam2_with_objects_besides(tmp_path: Path) -> None:
         ([SCENE, "--out", "{}", "--objects", "3"], "--objects goes with --profile sam2"),
         ([SCENE, "--out", "{}", "--nvtx"], "--nvtx wants PyTorch with CUDA"),
         ([SCENE, "--out", "{}", "--seconds", "0"], "is not in the range"),
+        ([SCENE, "--out", "{}", "--seconds", "nan"], "no number to reckon with"),
         ([SCENE, "--out", "/etc"], "which is no profile's: choose another --out"),
         (["compare", "{}", "{}"], "strefer profile SOURCE --out DIR writes one"),
     ],

@@ -153,6 +153,7 @@ def test_what_is_more_than_noise_is_told_and_noise_is_not() -> None:
 
 def test_what_else_differs_is_said() -> None:
     other = profile_of({}, feeds=2, machine={"gpu": "H200", "torch": "2.15"})
+    other = msgspec.structs.replace(other, machine={**other.machine, "load": "7.0"})
     assert differences(profile_of({}), other) == ["feeds: 1 / 2", "gpu: none / H200", "torch: none / 2.15"]
 
 

@@ -24,7 +24,7 @@ def test_read_only_asks_nothing(log: SqliteLog) -> None:
 
 def test_another_sites_page_gets_nothing(client: TestClient) -> None:
     assert client.get("/", headers={"host": "evil.example:8008"}).status_code == 403
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:9999"):
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:9999", "http://["):
         answer = client.get("/api/feeds/door/chunks/0/masks", headers={"origin": origin})
         assert (answer.status_code, answer.text) == (403, "another site's page may not ask this viewer\n")
         assert client.post("/api/feeds/door/queries", json={"text": "x"}, headers={"origin": origin}).status_code == 403

@@ -137,10 +137,15 @@ def test_the_socket_tells_the_wall_then_the_feed(client: TestClient, log: Sqlite
         assert heard(socket, "unknown")["feed"] == "nobody"
 
 
-@pytest.mark.parametrize("said", ["{", "[]", '{"feed": 1}', '{"feed": "door", "more": 1}', '{"version": 0}'])
-def test_a_socket_that_says_what_it_may_not_is_closed(client: TestClient, said: str) -> None:
+@pytest.mark.parametrize(
+    "said", ["{", "[]", '{"feed": 1}', '{"feed": "door", "more": 1}', '{"version": 0}', b"\x00\x01"]
+)
+def test_a_socket_that_says_what_it_may_not_is_closed(client: TestClient, said: str | bytes) -> None:
     with client.websocket_connect("/ws", headers=dict(ORIGIN)) as socket:
-        socket.send_text(said)
+        if isinstance(said, bytes):
+            socket.send_bytes(said)
+        else:
+            socket.send_text(said)
         with pytest.raises(WebSocketDisconnect) as closed:
             heard(socket, "nothing")
         assert closed.value.code == 1007
