@@ -30,6 +30,10 @@ def has_cuda() -> bool:
     return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
+if not has_cuda():  # read when Triton is imported, which a test module of any folder may be the first to do
+    os.environ["TRITON_INTERPRET"] = "1"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test on a real broker is slow: the broker alone takes as long to start as all quick tests of a file."""
