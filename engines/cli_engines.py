@@ -78,7 +78,7 @@ def list_engines() -> None:
     table = tables.table("engine", "for", "licence", "forms here", "batch", "built")
     built = [e.path.name for e in cache.entries()]
     for n in networks:
-        axis = next((f"{a.least} to {a.most}" for a in n.spec.axes if a.name == n.spec.batch), "1")
+        axis = f"{n.spec.rows.least} to {n.spec.rows.most}" if n.spec.batch else "1"
         mine = [name.removeprefix(f"{n.name}-") for name in built if name.startswith(f"{n.name}-")]
         table.add_row(n.name, n.about, n.spec.licence, ", ".join(n.forms) or "-", axis, "\n".join(mine) or "-")
     tables.show(table)

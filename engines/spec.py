@@ -82,6 +82,11 @@ class EngineSpec:
         if self.batch and self.batch not in named:
             raise ValueError(f"{self.name}: batch axis {self.batch!r} is none of {sorted(named)}")
 
+    @property
+    def rows(self) -> Axis:
+        """The batch axis; of a spec without one, an axis of 1."""
+        return next((axis for axis in self.axes if axis.name == self.batch), Axis("", 1, 1, 1))
+
     def measure(self, inputs: Mapping[str, Any]) -> dict[str, int]:
         """The sizes of the dynamic axes in these inputs (anything with a shape).
 

@@ -48,8 +48,7 @@ def timed(
     """Batch size and timing on random inputs; by default 1 and the axis' usual size. On a CUDA device the inputs lie
     there already, and a run is over when the device is done."""
     spec = engine.spec
-    usual = next((a.usual for a in spec.axes if a.name == spec.batch), 1)
-    for size in dict.fromkeys(batches or (1, usual)) if spec.batch else (1,):
+    for size in dict.fromkeys(batches or (1, spec.rows.usual)) if spec.batch else (1,):
         inputs: Mapping[str, Any] = spec.random(0, spec.usual(**({spec.batch: size} if spec.batch else {})))
         if device == "cpu":
             yield size, measure(engine, inputs, seconds=seconds)

@@ -25,13 +25,6 @@ FILES = ("profile.json", "profile.html", "stages.trace.json.gz", "gpu.trace.json
 class _Profiling(click.Group):
     """`strefer profile SOURCE` is `strefer profile run SOURCE`."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands:
-            args = ["run", *args]
-        return super().resolve_command(ctx, args)
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "-h", "--help"):
             args = ["run", *args]
@@ -69,7 +62,7 @@ def run(
     First all feeds with all they can, then as many as cameras would send, until they are too many.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
     from engines.together import BatchCounts
     from stream.profiling.objects import Crowded
@@ -103,12 +96,12 @@ def run(
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, object] = {}
+        tasks: dict[str, TaskID] = {}
 
         def tell(what: str, done_s: float, total_s: float) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total_s)
-            bar.update(tasks[what], completed=done_s)  # type: ignore[arg-type]
+            bar.update(tasks[what], completed=done_s)
 
         asked = Asked(profile.told, feeds or 0, objects, seconds, warm_s, nvtx)
         found = measure(tape, asked, networks, segmenter, counts, out, tell)

@@ -55,7 +55,12 @@ def work(log: Log, options: Options | None = None) -> None:
     """One worker over the log until nothing is left to do."""
     settle()
     with closing(Worker(log, Pipeline(networks(), options), PyAVDecoder())) as worker:
-        worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
+        drain(worker, log)
+
+
+def drain(worker: Worker, log: Log) -> None:
+    """Run a worker until nothing is left to do."""
+    worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
 
 
 def messages_of(source: str) -> tuple[Message, ...]:

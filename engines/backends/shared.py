@@ -28,8 +28,7 @@ class SharedSession:
             )
         self._engine, self._input, self._counts = engine, spec.inputs[0].name, counts or BatchCounts()
         self._outputs = [t.name for t in spec.outputs]
-        most = next(axis.most for axis in spec.axes if axis.name == spec.batch)
-        self._together = Together(wait_s=0.0, most=most)
+        self._together = Together(wait_s=0.0, most=spec.rows.most)
         self.backend = engine.backend
 
     def run(self, x: F32) -> tuple[F32, ...]:

@@ -55,8 +55,7 @@ class TorchEngine:
             self._call = torch.compile(self._module, mode=mode, dynamic=False if graphs else None)
         self._graphs: GraphRunner | None = None
         if graphs:
-            most = next((a.most for a in spec.axes if a.name == spec.batch), 1)
-            sizes = powers(most) if buckets is None else buckets
+            sizes = powers(spec.rows.most) if buckets is None else buckets
             self._graphs = GraphRunner(spec, lambda: self._launch, self._device, sizes)
         how = "+".join(["compile"] * compiled + ["cuda-graph"] * graphs) or "eager"
         self.backend = f"torch/{how}{' ' + autocast if autocast else ''} on {self._device}"

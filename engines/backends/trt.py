@@ -93,8 +93,9 @@ class TrtEngine:
         self._graphs: GraphRunner | None = None
         self._plain: Launch | None = None
         if graphs:
-            most = next((a.most for a in spec.axes if a.name == spec.batch), 1)
-            self._graphs = GraphRunner(spec, self._launcher, self._device, powers(most) if buckets is None else buckets)
+            self._graphs = GraphRunner(
+                spec, self._launcher, self._device, powers(spec.rows.most) if buckets is None else buckets
+            )
         how = "+cuda-graph" if graphs else ""
         self.backend = f"tensorrt {trt.__version__}{how} on {self._device}"
 

@@ -36,7 +36,7 @@ class EngineDetector:
         self._engine, self._labels, self._least, self._device = engine, tuple(labels), least, device
         self._given, self._corner = dict(given or {}), corner
         self._side = int(engine.spec.inputs[0].shape[-1])
-        self._most = next(a.most for a in engine.spec.axes if a.name == engine.spec.batch)
+        self._most = engine.spec.rows.most
 
     def detect(self, rgb: U8) -> Detections:
         return self.detect_many([rgb])[0]

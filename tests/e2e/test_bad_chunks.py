@@ -33,8 +33,8 @@ from stream.log import CHUNKS, DEADLETTER, STATE, Log, Message, Record
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
 from stream.runtime import settle
-from stream.worker import GROUP, Worker
-from tests.running import events_of, masks_of, messages_of, networks, work
+from stream.worker import Worker
+from tests.running import drain, events_of, masks_of, messages_of, networks, work
 
 SCENE = "synthetic:two-people?seconds=5&size=320x180&fps=5"
 SECOND_US = 1_000_000
@@ -219,7 +219,7 @@ def test_an_oversized_message_is_not_looked_into(tmp_path: Path) -> None:
         post(log, [*chunks, garbage])
         settle()
         with closing(Worker(log, Pipeline(networks()), PyAVDecoder(), max_message_bytes=limit)) as worker:
-            worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
+            drain(worker, log)
         events = events_of(log, "feed")
         dead, unread = log.read(DEADLETTER)
         original = next(iter(log.read(CHUNKS, key="feed", after=int(dead.headers["strefer_dead_offset"]) - 1)))

@@ -13,13 +13,13 @@ from producers.produce import produce
 from producers.sources import open_sources
 from stream import worker as workers
 from stream.decode.pyav import PyAVDecoder
-from stream.log import ANNOTATIONS, CHUNKS, DEADLETTER
+from stream.log import ANNOTATIONS, DEADLETTER
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
 from stream.runtime import settle
-from stream.worker import GROUP, Worker
+from stream.worker import Worker
 from tests.away import AwayLog, Weather
-from tests.running import networks, post_queries, work
+from tests.running import drain, networks, post_queries, work
 
 FEEDS = {
     "door": "synthetic:exit-reentry?seconds=5&size=320x180&fps=5",
@@ -59,7 +59,7 @@ def test_events_are_those_of_a_calm_run(
     with closing(SqliteLog(tmp_path)) as log:
         fill(log)
         with closing(Worker(AwayLog(log, weather), Pipeline(networks()), PyAVDecoder())) as worker:
-            worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
+            drain(worker, log)
         assert told(log) == calm
         assert not list(log.read(DEADLETTER)), "nothing that was done is taken for a replay"
     assert set(weather.raised) >= {"poll", "table", "latest", "rewind", "before the commit", "after the commit"}

@@ -20,8 +20,8 @@ from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
 from stream.runtime import settle
 from stream.state import restore
-from stream.worker import GROUP, Worker
-from tests.running import events_of, messages_of, networks
+from stream.worker import Worker
+from tests.running import drain, events_of, messages_of, networks
 
 SCENE = "synthetic:two-people?seconds=10&size=320x180&fps=5"
 SECOND_US = 1_000_000
@@ -71,9 +71,9 @@ def worker_of(log: SqliteLog, decoder: Counting) -> Worker:
     return Worker(log, Pipeline(networks()), decoder)
 
 
-def drain(log: SqliteLog, decoder: Counting) -> None:
+def drain_with(log: SqliteLog, decoder: Counting) -> None:
     with closing(worker_of(log, decoder)) as worker:
-        worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
+        drain(worker, log)
 
 
 def gaps(events: Sequence[Event]) -> list[FeedGap]:
@@ -88,7 +88,7 @@ def test_block_follows_all_of_a_long_queue(tmp_path: Path) -> None:
     decoder = Counting()
     with closing(SqliteLog(tmp_path)) as log:
         post(log, of_policy("block"))
-        drain(log, decoder)
+        drain_with(log, decoder)
         events = events_of(log, "feed")
     assert gaps(events) == []
     assert [(d.seq, d.frames, d.dropped) for d in done(events)] == [(i, 5, 0) for i in range(10)]
@@ -99,12 +99,12 @@ def test_latest_skips_to_the_newest_without_decoding(tmp_path: Path) -> None:
     decoder, chunks = Counting(), of_policy("latest")
     with closing(SqliteLog(tmp_path)) as log:
         post(log, chunks[:3])
-        drain(log, decoder)
+        drain_with(log, decoder)
         assert gaps(events_of(log, "feed")) == [], "two may wait"
         post(log, chunks[3:8])
-        drain(log, decoder)
+        drain_with(log, decoder)
         post(log, chunks[8:])
-        drain(log, decoder)
+        drain_with(log, decoder)
         events = events_of(log, "feed")
         assert not list(log.read(DEADLETTER))
     (gap,) = gaps(events)
@@ -125,7 +125,7 @@ def test_skipping_goes_on_after_a_restart_and_service_messages_are_never_dropped
             with closing(worker_of(log, decoder)) as worker:
                 for _ in range(count):
                     assert worker.step(timeout_s=10) is not None
-        drain(log, decoder)
+        drain_with(log, decoder)
         events = events_of(log, "feed")
     assert [(g.missing_seqs, g.start_us, g.reason.split(":")[0]) for g in gaps(events)] == [
         ((0, 3), 0, "skipped"), (None, 4 * SECOND_US, "camera away"), ((5, 8), 5 * SECOND_US, "skipped"),
@@ -150,7 +150,7 @@ def test_degrade_works_less_level_by_level(tmp_path: Path) -> None:
             post(log, chunks[sent : sent + 1])
             sent += 1
         post(log, chunks[sent:])
-        drain(log, decoder)
+        drain_with(log, decoder)
         events = events_of(log, "feed")
     assert levels == [1, 2, 3, 3, 3]
     assert [(d.seq, d.frames, d.dropped) for d in done(events)] == [(0, 5, 0), (1, 3, 2), (9, 3, 2)]

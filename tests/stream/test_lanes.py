@@ -25,7 +25,7 @@ from stream.runtime import settle
 from stream.scan import Scanning
 from stream.state import FeedState
 from stream.worker import GROUP, Worker
-from tests.running import events_of, messages_of, networks, post_queries
+from tests.running import drain, events_of, messages_of, networks, post_queries
 
 SCENES = {
     "a": "synthetic:cut?seconds=3&size=192x108&fps=10",
@@ -58,10 +58,6 @@ def post(log: SqliteLog) -> None:
 def told(log: SqliteLog, feed: str) -> list[tuple[str, Body]]:
     """Events by id, but for what depends on the clock."""
     return [(e.id, e.body) for e in events_of(log, feed) if not isinstance(e.body, ChunkDone)]
-
-
-def drain(worker: Worker, log: SqliteLog) -> None:
-    worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
 
 
 @pytest.mark.slow

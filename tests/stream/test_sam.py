@@ -21,7 +21,6 @@ from producers.synthetic import Scene, make_scene
 from stream.cli import main
 from stream.decode.pyav import PyAVDecoder
 from stream.events import Event, FeedStarted
-from stream.log import CHUNKS
 from stream.log.sqlite import SqliteLog
 from stream.outline import Outliner
 from stream.patch import Patch
@@ -29,9 +28,9 @@ from stream.pipeline import Pipeline
 from stream.runtime import settle
 from stream.sam import Held, SamFeeds, SamMasks, patch_of
 from stream.view import FollowState, View
-from stream.worker import GROUP, Worker
+from stream.worker import Worker
 from tests.evaluation import frames_of
-from tests.running import events_of, masks_of, networks
+from tests.running import drain, events_of, masks_of, networks
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -118,7 +117,7 @@ def follow(scene: Scene, folder: Path, segmenter: TruthSegmenter, *, restart_aft
                 while count < restart_after:
                     count += first.step(timeout_s=1) is not None
         with closing(Worker(log, Pipeline(networks(), segmenter=segmenter), PyAVDecoder(), session_s=0.5)) as worker:
-            worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.05)
+            drain(worker, log)
         return events_of(log, "feed")
 
 

@@ -24,8 +24,8 @@ from stream.log import ANNOTATIONS, CHUNKS
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
 from stream.tracing import spans
-from stream.worker import GROUP, Worker
-from tests.running import environment, networks
+from stream.worker import Worker
+from tests.running import drain, environment, networks
 
 SCENE = "synthetic:cut?seconds=2&size=64x64&fps=5"
 
@@ -67,7 +67,7 @@ def run(folder: Path, address: str | None) -> SqliteLog:
     for_producer, for_worker = spans(address, service="p"), spans(address, service="w")
     produce(open_sources([SCENE]), "door", log, spans=for_producer)
     with closing(Worker(log, Pipeline(networks()), PyAVDecoder(), spans=for_worker)) as worker:
-        worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
+        drain(worker, log)
     for one in (for_producer, for_worker):
         one.close()
     return log

@@ -15,7 +15,7 @@ from stream.log import CHUNKS, DEADLETTER, STATE, Message, Record
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
 from stream.worker import GROUP, Worker
-from tests.running import events_of, networks
+from tests.running import drain, events_of, networks
 
 FEEDS = [f"feed{i}" for i in range(16)]
 
@@ -85,7 +85,7 @@ def test_what_is_in_hand_of_a_lost_partition_is_let_go_of(log: Asked) -> None:
         assert first is not None
         log.forget_group(GROUP)  # as if it had been away for longer than its lease
         with closing(Worker(log, pipeline, PyAVDecoder())) as other:
-            other.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.05)
+            drain(other, log)
         end_all(log, FEEDS, 2)
         for _ in range(200):
             worker.step(timeout_s=0.05)
