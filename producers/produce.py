@@ -83,8 +83,10 @@ def produce(
 
 def check_feed(feed: str) -> None:
     """Raises UserError where `feed` cannot be a feed's name."""
-    if not re.fullmatch(r"[\w.-]{1,200}", feed) or not feed.strip("."):
+    if not re.fullmatch(r"[\w.-]{1,200}", feed):
         raise UserError(f"{feed[:80]!r} is no name for a feed: use up to 200 letters, digits, '-', '_' and '.'")
+    if not feed.strip("."):
+        raise UserError(f"{feed!r} is no name for a feed: it is none in an address, and cannot have a spool")
 
 
 class _Run:

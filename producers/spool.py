@@ -73,8 +73,6 @@ class Spool:
     """`producers.state.Journal` that is never away."""
 
     def __init__(self, log: Log, feed: str, stop: threading.Event, spooling: Spooling) -> None:
-        if feed in (".", ".."):
-            raise UserError(f"a feed named {feed!r} cannot have a spool")
         self._feed, self._stop, self._limit_bytes = feed, stop, spooling.limit_bytes
         self._folder = spooling.folder / feed
         self._full = False
