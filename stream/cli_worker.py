@@ -160,9 +160,9 @@ def _serve(
 
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry, batches=counts.read)
-    if (library := nvml()) is not None:
-        registry.register(GpuMetrics(library))
     if port is not None:
+        if (library := nvml()) is not None:
+            registry.register(GpuMetrics(library))
         server = serving(
             health, host=host, port=port, open_log=place.open, group=group, topics=[CHUNKS], registry=registry
         )

@@ -12,6 +12,8 @@ import numpy as np
 from stream.flow import Flow
 from stream.patch import F32, HALF, U8, Patch
 
+LEAST_SHARE, MOST_SHARE = 0.2, 2.0
+"""Of the area of the mask that is followed back: less or more than that is something else."""
 _DIFFERS = 12.0
 """Grey levels: more than noise and light change between two frames of one thing."""
 
@@ -46,7 +48,7 @@ def trace_back(past: Past, patch: Patch, from_us: int, size: tuple[int, int]) ->
         if agreement < 0.6 or difference > _DIFFERS:
             break
         patch = back.carry(patch).main_part()
-        if patch.area < max(48, 0.2 * start) or patch.area > 2 * start:
+        if patch.area < max(48, LEAST_SHARE * start) or patch.area > MOST_SHARE * start:
             break
         out.append((past.times[i - 1], patch))
     return out

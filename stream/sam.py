@@ -21,6 +21,7 @@ import numpy as np
 from engines.crops import F32, U8, shrink
 from kernels.iou import box_iou
 from stream.entity import Entity
+from stream.lookback import LEAST_SHARE, MOST_SHARE
 from stream.outline import Outline, Outliner
 from stream.patch import Bool, Patch, intersect, to_levels, window_of
 from stream.view import FollowState, View
@@ -31,8 +32,6 @@ MARGIN = 2
 """Cells of the logits round a mask that its window takes in."""
 PAST_SIDE = 640
 """Longer side in pixels of the frames that are kept for looking back."""
-LEAST_SHARE, MOST_SHARE = 0.2, 2.0
-"""Of the area of the mask that is followed back: less or more than that is something else."""
 HOLDS = 0.5
 """IoU of a mask's box with a detection's, from which the mask needs no new prompt."""
 

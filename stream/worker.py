@@ -174,7 +174,7 @@ class Worker:
             self._hand_over(self._consumer.assignment())
             self._hand.take(records)
         for one in self._hand.near():
-            if one.task is None and self._is_next(one):
+            if one.task is None and one.frames is None and self._is_next(one):
                 one.decode(self._decoder)
 
     def _take_up_next(self) -> None:

@@ -25,12 +25,12 @@ def client_of(log: Log, door: Door | None = None, *, read_only: bool = False) ->
     return TestClient(app, base_url=HERE)
 
 
-def ready(client: TestClient, within_s: float = 10.0, **kwargs: Any) -> None:
+def ready(client: TestClient, within_s: float = 60.0, **kwargs: Any) -> None:
     """Wait until the log has been read."""
     comes_to_be(lambda: client.get("/api/feeds/gate/chunks/1/masks", **kwargs).status_code == 200, within_s)
 
 
-def comes_to_be(ask: Callable[[], bool], within_s: float = 10.0) -> None:
+def comes_to_be(ask: Callable[[], bool], within_s: float = 60.0) -> None:
     until = time.monotonic() + within_s
     while not ask():
         assert time.monotonic() < until
