@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from engines.catalogue import MODELS
+from engines.catalogue import MODELS, find
 from engines.store import Store
 from stream.doctor import Row, checks, compute, doctor, examine, media, networks, system, verdict
 from stream.log.sqlite import SqliteLog
@@ -212,6 +212,17 @@ def test_a_network_is_here_or_can_be_pulled(monkeypatch: pytest.MonkeyPatch, tmp
     assert [row.name for row in rows] == [item.name for item in MODELS]
     assert {row.state for row in rows} == {"warn"}
     assert [row.mend for row in rows] == [f"strefer models pull {item.name}" for item in MODELS]
+
+
+def test_a_damaged_network_is_told_to_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / find("yolox-nano").path
+    path.parent.mkdir()
+    path.write_bytes(b"half of it")
+    monkeypatch.setenv("STREFER_MODELS", str(tmp_path))
+    monkeypatch.setenv("STREFER_CACHE", str(tmp_path / "cache"))
+    row = by_name(networks.networks())["yolox-nano"]
+    assert (row.state, row.mend) == ("warn", "strefer models pull yolox-nano")
+    assert row.detail.startswith(f"damaged ({path} has another sha256)")
 
 
 def test_stand_ins_are_not_asked_for_where_the_detector_is_here(

@@ -71,12 +71,12 @@ def open_detector(name: str, store: Store, how: How, cache: Cache, prompts: Sequ
     if name == RF_DETR:
         weights = store.locate(item)
         if weights is None:
-            raise UserError(f"{name} is not on this machine: strefer models pull {name}")
+            raise UserError(store.lack(item))
         detector = open_rf_detr(rf_detr(RF_DETR_MEDIUM, weights, item.sha256, store), how, cache)
     else:
         files = grounding_files(store)
         if files is None:
-            raise UserError(f"{name} is not on this machine, or not all of it: strefer models pull {name}")
+            raise UserError(store.lack(item))
         detector = open_grounding(GROUNDING_DINO_TINY, files, store, how, cache).looking_for(prompts)
     return Opened(detector, Used(name, item.role, detector.backend, item.sha256))
 
