@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from engines.detectors.networks import (
     GROUNDING_DINO,
     RF_DETR,
     GroundingFiles,
+    grounded,
     grounding_dino,
     grounding_files,
     rf_detr,
@@ -91,5 +93,10 @@ def open_rf_detr(network: Network, how: How, cache: Cache) -> EngineDetector:
 
 
 def open_grounding(shape: GroundingShape, files: GroundingFiles, store: Store, how: How, cache: Cache) -> Grounding:
-    frames, reads = (open_engine(network, how, cache) for network in grounding_dino(shape, files, store))
-    return Grounding(frames, reads, hub.tokenizer(files.words), shape, how.device)
+    modules = functools.cache(lambda: grounded(shape, files))  # both, once one of them is wanted
+    frames, reads = grounding_dino(shape, files, store)
+    return Grounding(
+        open_engine(replace(frames, module=lambda: modules()[0]), how, cache),
+        open_engine(replace(reads, module=lambda: modules()[1]), how, cache),
+        hub.tokenizer(files.words), shape, how.device,
+    )  # fmt: skip
