@@ -35,11 +35,16 @@ def list_models() -> None:
     def size(item: catalogue.Item) -> str:
         return "?" if item.size_bytes is None else f"{item.size_bytes / 1e6:.1f} MB"
 
+    def here(item: catalogue.Item) -> str:
+        if path := store.locate(item):
+            return str(path)
+        placed = store.placed(item)
+        return f"damaged: {placed}" if placed else "-"
+
     store = environment_store()
     table = tables.table("name", "for", "licence", "size", "here")
     for item in catalogue.known().values():
-        path = store.locate(item)
-        table.add_row(item.name, item.about, item.licence, size(item), str(path or "-"))
+        table.add_row(item.name, item.about, item.licence, size(item), here(item))
     tables.show(table)
 
 
@@ -71,7 +76,7 @@ def path(name: str) -> None:
     item = _item(name)
     found = environment_store().locate(item)
     if found is None:
-        raise UserError(f"{name} is not on this machine: strefer models pull {name}")
+        raise UserError(environment_store().lack(item))
     click.echo(str(found))
 
 

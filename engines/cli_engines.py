@@ -187,7 +187,7 @@ class _Work:
         from engines.networks import choose
 
         self._networks, self.cache = _all()
-        self._chosen = choose(self._networks, names)
+        self._chosen = choose(self._networks, names, environment_store())
         self._backends, self._strict = backends, bool(backends and names)
         self._precision, self._device, self._threads = precision, device, threads
         self.failed: list[str] = []

@@ -84,7 +84,7 @@ def load(
         item = find(name)
         path = None if name in without else store.locate(item)
         if path is None:
-            missing.append(f"{name} is not here ({item.about}): strefer models pull {name}")
+            missing.append(f"{name} is left out" if name in without else store.lack(item))
             return None
         ways: list[Callable[[], Session]] = [partial(_open, path, 1 if item.role == "detect" else threads)]
         if shared is not None:

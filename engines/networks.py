@@ -82,12 +82,12 @@ def _lite(item: Item, tensors: tuple[TensorSpec, ...], store: Store) -> Network:
     )
 
 
-def choose(networks: Sequence[Network], names: Sequence[str]) -> list[Network]:
+def choose(networks: Sequence[Network], names: Sequence[str], store: Store) -> list[Network]:
     """Those of these names, or all that have a form here. Raises UserError for a name that is none, or is not here."""
     known = {n.name: n for n in networks}
     for name in names:
         if name not in known:
             raise UserError(f"no engine {name!r}; there are {', '.join(known)}")
         if not known[name].forms:
-            raise UserError(f"{name} is not on this machine: strefer models pull {name}")
+            raise UserError(store.lack(find(name)))
     return [known[n] for n in names] if names else [n for n in networks if n.forms]

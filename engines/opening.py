@@ -18,12 +18,14 @@ TORCH = ("torch", "torch-compile", "torch-cuda-graph", "torch-compile-cuda-graph
 ORT = ("onnxruntime", "onnxruntime-tensorrt", "onnxruntime-tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-cpu")
 BACKENDS = (*TORCH, *ORT, "litert", "tensorrt")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+_ON_CPU = ("onnxruntime-cpu", "litert")
 
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """backend: one of BACKENDS; `onnxruntime` takes the best provider that runs. precision: of torch fp32, fp16, bf16
-    (autocast), of ONNX files fp32, fp16, int8. device: cpu, cuda, cuda:1. threads: of a CPU backend."""
+    """backend: one of BACKENDS; `onnxruntime` takes the best of the device's providers that runs. precision: of torch
+    fp32, fp16, bf16 (autocast), of ONNX files fp32, fp16, int8. device: cpu, cuda, cuda:1; what is asked for on a GPU
+    never runs beside it. threads: of a CPU backend."""
 
     backend: str
     precision: str = "fp32"
@@ -51,7 +53,7 @@ def candidates(network: Network, precision: str, device: str) -> list[str]:
     found = [b for b in TORCH if "graph" not in b or on_gpu] if network.module and precision != "int8" else []
     if (network.module or network.onnx) and precision != "bf16":
         found.append("onnxruntime")
-    if network.tflite and precision == "fp32":
+    if network.tflite and precision == "fp32" and not on_gpu:
         found.append("litert")
     if (network.module or network.onnx) and precision != "bf16":
         found.append("tensorrt")
@@ -65,6 +67,8 @@ def open_engine(
     """The engine, its files built into the cache where they are not there yet.
 
     Raises UserError in one line where the network has no form for the backend, or what runs it is missing."""
+    if how.backend in _ON_CPU and how.device != "cpu":
+        raise UserError(f"{how.backend} runs on the CPU: take --device cpu")
     if how.backend in TORCH:
         return _torch(network, how)
     if how.backend == "litert":
@@ -135,11 +139,11 @@ def _ort(network: Network, how: How, cache: Cache, say: building.Say) -> Engine:
     from engines.backends.ort import OrtEngine
     from engines.backends.providers import ORDER
 
+    on_gpu = how.device != "cpu"
     name = how.backend.removeprefix("onnxruntime").removeprefix("-")
-    if name in ("", "cpu") or how.device != "cpu":
-        wanted = (name,) if name else tuple(ORDER) if how.device != "cpu" else ("cpu",)
-    else:
+    if name not in ("", "cpu") and not on_gpu:
         raise UserError(f"{how.backend} wants a CUDA device: add --device cuda")
+    wanted = (name,) if name else tuple(p for p in ORDER if (p != "cpu") == on_gpu)
     path = building.onnx_file(network, how.precision, cache, say=say)
     return OrtEngine(network.spec, path, providers=wanted, threads=how.threads, cache=cache.folder, device=how.index)
 

@@ -12,12 +12,12 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engines.catalogue import SAMPLES, Address, Item, WheelMember
+from engines.catalogue import SAMPLES, Address, Item, WheelMember, whole
 from engines.digest import sha256
 from engines.download import TIMEOUT_S, fetch
 from engines.errors import UserError
@@ -44,18 +44,27 @@ class Store:
 
     def locate(self, item: Item) -> Path | None:
         """The file, where it is on this machine and whole; no network."""
-        first = self.samples if item in SAMPLES else self.models
-        for folder in (first, self.cache):
-            path = folder / item.path if folder is not None else None
-            if path is not None and path.is_file() and sha256(path) == item.sha256:
-                return path
-        return None
+        return next((path for path in self._files(item) if sha256(path) == item.sha256), None)
 
-    def file(self, path: str) -> Path | None:
-        """A file at this place under STREFER_MODELS, else in the cache; whoever reads it looks whether it is the right
-        one."""
-        found = (place / path for place in (self.models, self.cache) if place is not None)
-        return next((f for f in found if f.is_file()), None)
+    def placed(self, item: Item) -> Path | None:
+        """The file that lies in the item's place, whole or not."""
+        return next(self._files(item), None)
+
+    def lack(self, item: Item) -> str:
+        """Which file of an item and what it needs is not here, or is damaged, with the mend, in one line; "" where all
+        are whole."""
+        for part in whole([item]):
+            if self.locate(part) is None:
+                pull = f"strefer models pull {part.name}"
+                if path := self.placed(part):
+                    return f"{part.name} is damaged ({path} has another sha256): {pull} fetches it anew"
+                return f"{part.name} is not on this machine ({part.about}): {pull}"
+        return ""
+
+    def _files(self, item: Item) -> Iterator[Path]:
+        first = self.samples if item in SAMPLES else self.models
+        paths = (folder / item.path for folder in (first, self.cache) if folder is not None)
+        return (path for path in paths if path.is_file())
 
     def folder(self, name: str) -> Path | None:
         """A folder of the user's own network, which is in no catalogue: under STREFER_MODELS, else in the cache."""

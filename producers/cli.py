@@ -115,8 +115,9 @@ def produce(
 
     from producers import produce as producing
     from producers.sources import SceneSource, open_sources
+    from stream.log import check_name
 
-    producing.check_feed(feed)
+    check_name(feed, "feed")
     opened = open_sources(sources)
     if ground_truth is not None:
         _write_truth([s for s in opened if isinstance(s, SceneSource)], len(opened), ground_truth)

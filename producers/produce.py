@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 import time
 import zlib
@@ -21,7 +20,7 @@ from producers.sources import Source
 from producers.spool import Spooling, open_journal
 from producers.state import Journal, ProducerState
 from stream.chunk import ChunkHeader, EndHeader, GapHeader, Header, Policy, encode_header
-from stream.log import CHUNKS, Log, Message
+from stream.log import CHUNKS, Log, Message, check_name
 from stream.tracing import Attributes, Spans, Untraced
 
 MAX_CHUNK_S, LIVE_CHUNK_S = 10.0, 2.0
@@ -70,7 +69,7 @@ def produce(
     Raises UserError for a bad feed name or bounds, LogAwayError where it was stopped while it waited for a log that is
     away: what is missing then is produced by the next start.
     """
-    check_feed(feed)
+    check_name(feed, "feed")
     if not (0 < max_chunk_s <= 3600 and 0 < live_chunk_s <= 3600):
         raise UserError(f"chunk lengths must be between 0 and 3600 s, got {max_chunk_s:g} and {live_chunk_s:g}")
     if loop and any(s.live for s in sources):
@@ -79,14 +78,6 @@ def produce(
     with open_journal(log, feed, stop, spooling) as journal:
         run = _Run(sources, feed, journal, loop, max_chunk_s, live_chunk_s, policy, progress, stop, spans)
         return run.all(realtime=realtime, end_when_stopped=end_when_stopped)
-
-
-def check_feed(feed: str) -> None:
-    """Raises UserError where `feed` cannot be a feed's name."""
-    if not re.fullmatch(r"[\w.-]{1,200}", feed):
-        raise UserError(f"{feed[:80]!r} is no name for a feed: use up to 200 letters, digits, '-', '_' and '.'")
-    if not feed.strip("."):
-        raise UserError(f"{feed!r} is no name for a feed: it is none in an address, and cannot have a spool")
 
 
 class _Run:

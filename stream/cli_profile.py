@@ -58,8 +58,8 @@ class Profile:
             if find_spec("torch") is None:
                 raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (docs/sam2.md)")
             self._weights()
-            if self.detector and environment_store().locate(find(self.detector)) is None:
-                raise UserError(f"{self.detector} is not on this machine: strefer models pull {self.detector}")
+            if self.detector and (lack := environment_store().lack(find(self.detector))):
+                raise UserError(lack)
             if self.drawn:
                 click.echo("note: SAM 2.1's weights are drawn at random: the masks mean nothing", err=True)
 
@@ -83,7 +83,7 @@ class Profile:
         if self.name == "lite":
             return lite.load(store)
         shared = _shared(store, counts) if segmenter is not None and segmenter.quick else None
-        name = self.detector or (BEST if store.locate(find(BEST)) is not None else "")
+        name = self.detector or (BEST if store.placed(find(BEST)) is not None else "")
         if not name or name in lite.DETECTORS:
             return lite.load(store, detectors=(name,) if name else lite.DETECTORS, shared=shared)
         try:
@@ -102,14 +102,12 @@ class Profile:
             if not self.weights.is_file():
                 raise UserError(f"--sam2-weights {self.weights}: no such file")
             return self.weights
-        file = VARIANTS[self.variant].file
-        if not file:
+        if not VARIANTS[self.variant].file:
             raise UserError(f"SAM 2.1 {self.variant} has no published weights: add --sam2-drawn, to try or to measure")
-        path = environment_store().file(f"sam2/{file}")
+        store, item = environment_store(), find(f"sam2.1-{self.variant}")
+        path = store.locate(item)
         if path is None:
-            raise UserError(
-                f"{file} is not here: strefer models pull sam2.1-{self.variant}, or name a file with --sam2-weights"
-            )
+            raise UserError(f"{store.lack(item)}, or name a file with --sam2-weights")
         return path
 
 

@@ -177,11 +177,12 @@ def _posted(log: Log) -> list[Posted]:
 
 
 def _feed(feed: str | None, all_feeds: bool) -> str:
-    from stream.posting import checked_name
+    from stream.log import check_name
+    from stream.queries import EVERY_FEED
 
     if (feed is None) == (not all_feeds):
         raise UserError("a query wants either --feed ID or --all-feeds")
-    return "*" if all_feeds else checked_name(feed or "")
+    return EVERY_FEED if feed is None or feed == EVERY_FEED else check_name(feed, "feed")
 
 
 def _whose(feed: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engines.errors import UserError
-from stream.log import QUERIES, Log, Message
+from stream.log import QUERIES, Log, Message, check_name
 from stream.queries import Posted, QueryRequest, posted
 
 
@@ -25,7 +25,7 @@ def post(log: Log, feed: str, request: QueryRequest, value: bytes, name: str | N
     same = [p.id for p in there.values() if p.value == value and name in (None, p.id)]
     if same:
         return Outcome(same[0], "there")
-    query = _free(_slug(request.text) or "region", list(there)) if name is None else checked_name(name)
+    query = _free(_slug(request.text) or "region", list(there)) if name is None else check_name(name, "query")
     with log.transaction() as tx:
         tx.send(Message(QUERIES, f"{feed}/{query}", value))
     return Outcome(query, "changed" if query in there else "added")
@@ -43,13 +43,6 @@ def drop(log: Log, name: str, feed: str | None) -> Posted:
     with log.transaction() as tx:
         tx.send(Message(QUERIES, found[0].key, b""))
     return found[0]
-
-
-def checked_name(text: str) -> str:
-    """A feed or query id as it may stand in a key. Raises UserError."""
-    if not text or not text.isprintable() or any(c in text for c in "/\\ \t\r\n"):
-        raise UserError(f"{text!r} is no id: use letters, digits, '-', '_' and '.'")
-    return text
 
 
 def _slug(text: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import importlib
 import subprocess
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +16,11 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
-from engines.catalogue import MODELS
+from engines.catalogue import MODELS, find
 from engines.store import Store
-from stream.doctor import Row, checks, compute, doctor, examine, media, networks, system, verdict
+from stream.doctor import Row, checks, compute, doctor, examine, extras, media, networks, system, verdict
 from stream.log.sqlite import SqliteLog
 from stream.log.sqlite.schema import FILE
 
@@ -61,8 +64,6 @@ def test_what_this_project_needs_works_here(tmp_path: Path) -> None:
         ("ai_edge_litert.interpreter", compute.litert, "LiteRT", "missing", "pip install ai-edge-litert"),
         ("torch", compute.torch, "torch", "warn", "pip install torch"),
         ("tensorrt", compute.tensorrt, "TensorRT", "warn", "tensorrt-cu13"),
-        ("kafka", system.kafka, "kafka-python", "warn", "strefer-stream[kafka]"),
-        ("fastapi", system.viewer, "viewer", "warn", "strefer-stream[view]"),
     ],
 )
 def test_a_missing_module_is_one_row_with_its_mend(
@@ -73,6 +74,42 @@ def test_a_missing_module_is_one_row_with_its_mend(
     assert row.state == state
     assert row.detail.startswith("not installed")
     assert mend in row.mend
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "mend"),
+    [
+        ("safetensors", "[detectors]", 'pip install "strefer-stream[detectors]"'),
+        ("opentelemetry-sdk", "[tracing]", 'pip install "strefer-stream[tracing]"'),
+        ("websockets", "[view]", 'pip install "strefer-stream[view]"'),
+        ("kafka-python", "[kafka]", 'pip install "strefer-stream[kafka]"'),
+        ("nvidia-ml-py", "NVML", 'pip install "nvidia-ml-py"'),
+    ],
+)
+def test_a_package_of_an_extra_that_is_missing_is_named_with_its_mend(
+    monkeypatch: pytest.MonkeyPatch, package: str, name: str, mend: str
+) -> None:
+    assert {row.state for row in extras.extras()} == {"ok"}, "the tests' environment has all of them"
+
+    def version(distribution: str) -> str:
+        if distribution == package:
+            raise PackageNotFoundError(package)
+        return "1.0"
+
+    monkeypatch.setattr(extras, "version", version)
+    (row,) = [row for row in extras.extras() if row.state != "ok"]
+    assert (row.name, row.state, row.mend) == (name, "warn", mend)
+    assert row.detail.startswith(f"{package} not installed, for ")
+
+
+def test_the_extras_are_those_that_are_offered() -> None:
+    """Of pyproject.toml: what cpu, gpu, tensorrt and sam2 bring has rows of its own, and so has torch."""
+    with (Path(__file__).parents[1] / "pyproject.toml").open("rb") as f:
+        offered = tomllib.load(f)["project"]["optional-dependencies"]
+    named = {extra: {Requirement(r).name for r in wanted} - {"torch"} for extra, wanted in offered.items()}
+    for elsewhere in ("cpu", "gpu", "tensorrt", "sam2", "dev"):
+        del named[elsewhere]
+    assert {extra: set(packages) for extra, (_, packages) in extras.EXTRAS.items()} == named
 
 
 def test_a_module_whose_library_is_missing_says_so(take_away: Take) -> None:
@@ -212,6 +249,17 @@ def test_a_network_is_here_or_can_be_pulled(monkeypatch: pytest.MonkeyPatch, tmp
     assert [row.name for row in rows] == [item.name for item in MODELS]
     assert {row.state for row in rows} == {"warn"}
     assert [row.mend for row in rows] == [f"strefer models pull {item.name}" for item in MODELS]
+
+
+def test_a_damaged_network_is_told_to_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / find("yolox-nano").path
+    path.parent.mkdir()
+    path.write_bytes(b"half of it")
+    monkeypatch.setenv("STREFER_MODELS", str(tmp_path))
+    monkeypatch.setenv("STREFER_CACHE", str(tmp_path / "cache"))
+    row = by_name(networks.networks())["yolox-nano"]
+    assert (row.state, row.mend) == ("warn", "strefer models pull yolox-nano")
+    assert row.detail.startswith(f"damaged ({path} has another sha256)")
 
 
 def test_stand_ins_are_not_asked_for_where_the_detector_is_here(

@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]]
             ("sum(rate(strefer_frames_dropped_total[1m]))", "left out"),
         )),
         ("Chunks a second", "short", (("sum by (outcome) (rate(strefer_chunks_total[1m]))", "{{outcome}}"),)),
-        ("Messages in workers' hands", "short", (("sum by (pod) (strefer_in_hand)", "{{pod}}"),)),
+        ("Messages in workers' hands", "short", (("sum by (instance) (strefer_in_hand)", "{{instance}}"),)),
     )),
     ("Feeds", (
         ("Entities followed", "short", (('sum by (feed) (strefer_entities{state="live"})', "{{feed}}"),)),
@@ -47,9 +47,13 @@ ROWS: tuple[tuple[str, tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]]
         )),
     )),
     ("GPU", (
-        ("Busy", "percentunit", (("max by (pod, gpu, part) (strefer_gpu_busy_ratio)", "{{pod}} {{gpu}} {{part}}"),)),
-        ("Memory", "bytes", (("max by (pod, gpu, kind) (strefer_gpu_memory_bytes)", "{{pod}} {{gpu}} {{kind}}"),)),
-        ("Power", "watt", (("max by (pod, gpu) (strefer_gpu_power_watts)", "{{pod}} {{gpu}}"),)),
+        ("Busy", "percentunit", (
+            ("max by (instance, gpu, part) (strefer_gpu_busy_ratio)", "{{instance}} {{gpu}} {{part}}"),
+        )),
+        ("Memory", "bytes", (
+            ("max by (instance, gpu, kind) (strefer_gpu_memory_bytes)", "{{instance}} {{gpu}} {{kind}}"),
+        )),
+        ("Power", "watt", (("max by (instance, gpu) (strefer_gpu_power_watts)", "{{instance}} {{gpu}}"),)),
     )),
 )  # fmt: skip
 """Title of a row, and its panels: title, unit, queries with their legends."""

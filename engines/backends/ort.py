@@ -78,7 +78,7 @@ class OrtEngine:
             except UserError as e:
                 causes.append(str(e))
         else:
-            raise UserError("; ".join(causes))
+            raise UserError(causes[-1])  # of the provider that wants least; each by its name tells its own
         missing = {t.name for t in spec.inputs} ^ {i.name for i in self._session.get_inputs()}
         missing |= {t.name for t in spec.outputs} - {o.name for o in self._session.get_outputs()}
         if missing:

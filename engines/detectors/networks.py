@@ -72,7 +72,7 @@ def grounding_dino(shape: GroundingShape, files: GroundingFiles | None, store: S
     frames = Network(
         _spec(GROUNDING_DINO, sha256, shape.side, shape.keep, more),
         "finds what it is told to look for",
-        module=None if files is None else partial(_grounded, shape, files),
+        module=None if files is None else lambda: grounded(shape, files)[0],
         real=partial(_real, store, shape.side, corner=True, given=partial(_everyday, shape, files)),
         calibration=partial(real.fingerprint, store),
         align=align,
@@ -80,7 +80,7 @@ def grounding_dino(shape: GroundingShape, files: GroundingFiles | None, store: S
     reads = Network(
         EngineSpec(GROUNDING_TEXT, (ids,), (text,), "Apache-2.0", sha256),
         "reads what grounding-dino-tiny looks for",
-        module=None if files is None else partial(_text, files),
+        module=None if files is None else lambda: grounded(shape, files)[1],
     )
     return frames, reads
 
@@ -108,16 +108,13 @@ def _rf_detr(shape: RfDetrShape, weights: Path) -> Any:
     return modules.RfDetr(hub.rf_detr(shape, weights))
 
 
-def _grounded(shape: GroundingShape, files: GroundingFiles) -> Any:
+def grounded(shape: GroundingShape, files: GroundingFiles) -> tuple[Any, Any]:
+    """The modules of `grounding_dino`, of weights that are read once."""
     from engines.detectors import hub, modules
 
-    return modules.GroundedFrames(hub.grounding_dino(files.config, files.weights), shape.keep)
-
-
-def _text(files: GroundingFiles) -> Any:
-    from engines.detectors import hub, modules
-
-    return modules.GroundedText(hub.grounding_dino(files.config, files.weights))
+    model = hub.grounding_dino(files.config, files.weights)
+    reads = modules.GroundedText(model)
+    return modules.GroundedFrames(model, shape.keep), reads
 
 
 def told(prompts: Prompts, text: Any) -> dict[str, Any]:
@@ -132,7 +129,7 @@ def _everyday(shape: GroundingShape, files: GroundingFiles | None) -> Arrays:
     assert files is not None, "a network without a form is not run"
     prompts = encode(EVERYDAY, hub.tokenizer(files.words), shape)
     _, reads = grounding_dino(shape, files, Store(Path()))
-    return told(prompts, TorchEngine(reads.spec, _text(files)).run({"ids": prompts.ids})["text"])
+    return told(prompts, TorchEngine(reads.spec, grounded(shape, files)[1]).run({"ids": prompts.ids})["text"])
 
 
 def _real(store: Store, side: int, count: int, *, corner: bool, given: Callable[[], Arrays]) -> Sequence[Arrays]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from engines.detectors.networks import (
     GROUNDING_DINO,
     RF_DETR,
     GroundingFiles,
+    grounded,
     grounding_dino,
     grounding_files,
     rf_detr,
@@ -71,12 +73,12 @@ def open_detector(name: str, store: Store, how: How, cache: Cache, prompts: Sequ
     if name == RF_DETR:
         weights = store.locate(item)
         if weights is None:
-            raise UserError(f"{name} is not on this machine: strefer models pull {name}")
+            raise UserError(store.lack(item))
         detector = open_rf_detr(rf_detr(RF_DETR_MEDIUM, weights, item.sha256, store), how, cache)
     else:
         files = grounding_files(store)
         if files is None:
-            raise UserError(f"{name} is not on this machine, or not all of it: strefer models pull {name}")
+            raise UserError(store.lack(item))
         detector = open_grounding(GROUNDING_DINO_TINY, files, store, how, cache).looking_for(prompts)
     return Opened(detector, Used(name, item.role, detector.backend, item.sha256))
 
@@ -91,5 +93,10 @@ def open_rf_detr(network: Network, how: How, cache: Cache) -> EngineDetector:
 
 
 def open_grounding(shape: GroundingShape, files: GroundingFiles, store: Store, how: How, cache: Cache) -> Grounding:
-    frames, reads = (open_engine(network, how, cache) for network in grounding_dino(shape, files, store))
-    return Grounding(frames, reads, hub.tokenizer(files.words), shape, how.device)
+    modules = functools.cache(lambda: grounded(shape, files))  # both, once one of them is wanted
+    frames, reads = grounding_dino(shape, files, store)
+    return Grounding(
+        open_engine(replace(frames, module=lambda: modules()[0]), how, cache),
+        open_engine(replace(reads, module=lambda: modules()[1]), how, cache),
+        hub.tokenizer(files.words), shape, how.device,
+    )  # fmt: skip

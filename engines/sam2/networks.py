@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engines.catalogue import find
 from engines.digest import sha256
 from engines.networks import Network
 from engines.sam2.parts import spec
@@ -24,7 +25,7 @@ ABOUT = {
 
 def networks(store: Store) -> tuple[Network, ...]:
     """The parts of each variant whose weights are in a folder sam2 of STREFER_MODELS or the cache, at 1024 pixels."""
-    found = {name: store.file(f"sam2/{v.file}") for name, v in VARIANTS.items() if v.file}
+    found = {name: store.locate(find(f"sam2.1-{name}")) for name, v in VARIANTS.items() if v.file}
     here = {name: path for name, path in found.items() if path is not None}
     return tuple(n for name, path in here.items() for n in parts(name, side=SIDE, weights=path))
 

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from engines.lite import NETWORKS
-from stream.doctor import compute, media, networks, system
+from stream.doctor import compute, extras, media, networks, system
 from stream.doctor.rows import Row, first_line
 
 __all__ = ["Row", "checks", "doctor", "examine"]
@@ -33,8 +33,7 @@ def checks(log_folder: Path) -> list[tuple[str, Check]]:
         ("sam2", compute.sam2),
         ("TensorRT", compute.tensorrt),
         ("GPU", compute.gpu),
-        ("kafka-python", system.kafka),
-        ("viewer", system.viewer),
+        ("extras", extras.extras),
         ("Java", system.java),
     ]
 

@@ -28,4 +28,6 @@ def _row(item: Item, store: Store, *, needed: bool) -> Row:
         return Row(item.name, "ok", f"{item.about}: {path}")
     if not needed:
         return Row(item.name, "ok", f"not here and not needed while {DETECTOR} is")
-    return Row(item.name, "warn", f"not here: {item.about}", f"strefer models pull {item.name}")
+    placed = store.placed(item)
+    detail = f"damaged ({placed} has another sha256)" if placed else "not here"
+    return Row(item.name, "warn", f"{detail}: {item.about}", f"strefer models pull {item.name}")

@@ -1,4 +1,4 @@
-"""Checks of the machine: Python, the log's folder, Kafka, the viewer and Java."""
+"""Checks of the machine: Python, the log's folder and Java."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from engines.errors import UserError
-from stream.doctor.rows import Row, load
+from stream.doctor.rows import Row
 from stream.log.sqlite import SqliteLog
 from stream.log.sqlite.schema import FILE
 
@@ -47,21 +47,6 @@ def log_folder(folder: Path) -> list[Row]:
     if free < LOW_SPACE_BYTES:
         return [Row(name, "warn", detail, "free some space, or name another folder with --log")]
     return [Row(name, "ok", detail)]
-
-
-def kafka() -> list[Row]:
-    module, detail = load("kafka", "kafka-python")
-    if module is None:
-        return [Row("kafka-python", "warn", f"{detail}; only --kafka needs it", 'pip install "strefer-stream[kafka]"')]
-    return [Row("kafka-python", "ok", detail)]
-
-
-def viewer() -> list[Row]:
-    """FastAPI stands for what the viewer needs: the extra brings them together."""
-    module, detail = load("fastapi", "fastapi")
-    if module is None:
-        return [Row("viewer", "warn", f"{detail}; only strefer view needs it", 'pip install "strefer-stream[view]"')]
-    return [Row("viewer", "ok", f"fastapi {detail}")]
 
 
 def java() -> list[Row]:

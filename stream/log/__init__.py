@@ -14,10 +14,13 @@ Two implementations stand behind the same `Log`: `stream.log.sqlite` (embedded) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
+
+from engines.errors import UserError
 
 CHUNKS, QUERIES, ANNOTATIONS = "video.chunks", "video.queries", "video.annotations"
 STATE, DEADLETTER, INSTRUCTIONS = "video.state", "video.deadletter", "video.instructions"
@@ -37,6 +40,15 @@ class FencedError(RuntimeError):
 
 class LogAwayError(RuntimeError):
     """The log cannot be reached for now. A transaction that met this may have been committed or not."""
+
+
+def check_name(name: str, of: Literal["feed", "query"]) -> str:
+    """The name, which may stand in a key. Raises UserError where it may not."""
+    if not re.fullmatch(r"[\w.-]{1,200}", name):
+        raise UserError(f"{name[:80]!r} is no name for a {of}: use up to 200 letters, digits, '-', '_' and '.'")
+    if not name.strip("."):
+        raise UserError(f"{name!r} is no name for a {of}: dots alone are none in an address, nor of a folder")
+    return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from stream.events import Masklet, MaskletFrame, MaskletRevised, decode_message
 from stream.log import ANNOTATIONS, QUERIES, STATE, Log, LogAwayError
 from stream.posting import drop, post
 from stream.queries import EVERY_FEED, MAX_QUERIES, QueryRequest, decode_request, encode_request, posted
+from stream.region import Polygon
 from stream.viewer.chunks import ChunkFinder
 from stream.viewer.index import ChunkPlace, FeedIndex, FeedView
 
@@ -37,11 +38,13 @@ class UnknownFeedError(AbsentError):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A query as it lies in the log. all: it is asked of every feed."""
+    """A query as it lies in the log. text: empty for a feed's mask. all: it is asked of every feed. roi: empty for the
+    whole frame."""
 
     query: str
     text: str
     all: bool
+    roi: Polygon = ()
 
 
 class FeedLine(msgspec.Struct, frozen=True):
@@ -243,11 +246,11 @@ class Feeds:
         found: dict[str, list[Asked]] = {}
         for p in posted(self._log.table(QUERIES)):
             try:
-                text = decode_request(p.value).text
+                request = decode_request(p.value)
             except ValueError:
                 continue  # the feed's error event says so
-            if text:
-                found.setdefault(p.feed, []).append(Asked(p.id, text, p.feed == EVERY_FEED))
+            asked = Asked(p.id, request.text, p.feed == EVERY_FEED, request.roi)
+            found.setdefault(p.feed, []).append(asked)
         with self._lock:
             self._asked = found
 

@@ -39,7 +39,8 @@ EXPRESSIONS = [rule["expr"] for rule in RULES] + [t["expr"] for panel in PANELS 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Every sample a worker with a GPU tells, and its labels; `namespace` and `pod` are Prometheus' own."""
+    """Every sample a worker with a GPU tells, and its labels. Of Prometheus' own only `instance` is there wherever it
+    scrapes."""
     folder, registry = tmp_path_factory.mktemp("log"), CollectorRegistry()
     health = Health(client_id="me", group="g", stop=threading.Event())
     metrics = WorkerMetrics(registry, batches=lambda: {"sam2-step": {4: 2}})
@@ -60,7 +61,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            found.setdefault(sample.name, {"namespace", "pod"}).update(sample.labels)
+            found.setdefault(sample.name, {"instance"}).update(sample.labels)
     return found
 
 
@@ -95,8 +96,17 @@ def test_nothing_that_is_told_is_left_out_of_the_dashboard_for_no_reason(told: d
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r["alert"])
 def test_every_alarm_has_words_and_a_place_in_the_docs(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("warning", "critical")
-    assert rule["annotations"]["summary"].endswith((".", "list.", "fewer feeds."))
+    summary = rule["annotations"]["summary"]
+    assert summary.endswith((".", "list.", "fewer feeds."))
+    kept = {label.strip() for part in re.findall(r"\bby \(([^)]*)\)", rule["expr"]) for label in part.split(",")}
+    assert set(re.findall(r"\$labels\.(\w+)", summary)) <= kept, "what is not kept would be told as nothing"
     assert f"`{rule['alert']}`" in (ROOT / "docs/operations.md").read_text("utf-8")
+
+
+def test_a_panel_is_told_by_labels_that_its_queries_keep() -> None:
+    for target in (t for panel in PANELS for t in panel["targets"]):
+        kept = {label.strip() for part in re.findall(r"\bby \(([^)]*)\)", target["expr"]) for label in part.split(",")}
+        assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= kept, target
 
 
 def test_the_dashboard_is_what_the_table_says_and_comes_with_the_overlay() -> None:

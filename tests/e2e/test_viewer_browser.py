@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,16 +16,18 @@ from playwright.sync_api import Browser, Page, expect
 from kernels import rle
 from producers.produce import produce
 from producers.sources import open_sources
-from stream.events import MaskletFrame
+from stream.events import MaskletFrame, QueryBound
 from stream.log.sqlite import SqliteLog
 from stream.overlay import Pictures, Still
+from stream.posting import post
+from stream.queries import QueryRequest, encode_request
 from stream.report import page as report_page
 from tests.e2e.pages import canvas_of, drawn, free_port, opened, pictures, viewing
 from tests.e2e.programs import start
 from tests.media import samples
 from tests.running import events_of, masks_of
 from tests.stream.viewer.told_log import frames as told_frames
-from tests.stream.viewer.told_log import headers, send_chunk
+from tests.stream.viewer.told_log import headers, send_chunk, send_events
 from tests.told import appeared, masks, story
 from tools.browser import chromium
 
@@ -210,6 +213,38 @@ def test_the_wall_on_any_screen(browser: Browser, told: Path, width: int, height
         assert unnamed == 0
         if width > 900:
             assert page.locator("html").evaluate("html => html.scrollHeight") <= height
+
+
+def test_regions_names_and_an_end(browser: Browser, told: Path) -> None:
+    """Regions are outlined, an entity has one name wherever it is named, and nothing of a feed that ended is live."""
+    rim, text = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)), "the girl"
+    with closing(SqliteLog(told)) as log:
+        for name, request in (("girl", QueryRequest(text, rim)), ("mask", QueryRequest("", rim))):
+            post(log, "door", request, encode_request(request), name)
+        bound = QueryBound(query="girl", text=text, entities=[1], score=0.9, margin=0.5, cues=[])
+        send_events(log, "door", 2, [bound], first=9)
+        for seq in (3, 4):  # the last is the end
+            send_chunk(log, "door", seq)
+    with viewing(told, free_port()) as address, opened(browser, f"{address}?feed=door") as page:
+        expect(page.locator("#stage[data-pts-us]")).to_be_visible()
+        expect(page.locator("#facts")).to_contain_text("ended (end)")
+        page.locator("#back").click()  # which stops it
+        expect(page.locator(".query")).to_have_text([f"“{text}” is 1 in its regionfollow×", "mask mask of the feed×"])
+        expect(page.locator(".entity[data-entity='1'] .name")).to_have_text(text)
+        expect(page.locator("#timeline-words")).to_contain_text(f"1 {text}: ")
+        expect(page.locator("#stage")).to_have_attribute("aria-label", re.compile(f"1 {text}"))
+        expect(page.locator(".entity[data-entity='1'] .state")).to_have_text("in sight")
+        expect(page.locator("main")).not_to_contain_text(re.compile("live", re.I))
+        outlined = canvas_of(page)
+        for name in (f"“{text}”", "mask"):
+            page.get_by_label(f"take back {name}").click()
+        expect(page.locator(".query")).to_have_count(0)
+        page.wait_for_timeout(300)
+        height, width = outlined.shape[:2]
+        changed = np.abs(outlined - canvas_of(page)).max(axis=2) > 60
+        assert changed[int(0.3 * height) : int(0.7 * height), width // 4].mean() > 0.6
+        assert not changed[: int(0.24 * height)].any()
+        assert not changed[:, int(0.76 * width) :].any()
 
 
 def test_masks_are_read_as_pycocotools_reads_them(browser: Browser, told: Path) -> None:

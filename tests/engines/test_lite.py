@@ -34,6 +34,19 @@ def test_nothing(tmp_path: Path) -> None:
     assert {line.split()[0] for line in loaded.missing} >= set(lite.NETWORKS)
 
 
+def test_a_damaged_file_is_told_and_done_without(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    shutil.copytree(model_folder(), folder)
+    path = folder / find("yolox-nano").path
+    path.write_bytes(path.read_bytes()[:-1])
+    loaded = lite.load(Store(tmp_path, folder))
+    assert loaded.detector is not None
+    assert loaded.detector.name == "fastestdet"
+    assert loaded.missing == (
+        f"yolox-nano is damaged ({path} has another sha256): strefer models pull yolox-nano fetches it anew",
+    )
+
+
 @pytest.mark.parametrize(
     ("without", "detector"),
     [

@@ -67,6 +67,26 @@ def test_another_file_of_that_name_does_not_count(tmp_path: Path) -> None:
     assert store.locate(ITEM) == cached
 
 
+def test_what_lacks_is_told_with_its_mend(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache", tmp_path / "models")
+    assert store.lack(ITEM) == "net is not on this machine (a test's network): strefer models pull net"
+    own = put(tmp_path / "models", DATA[:-1])
+    assert store.lack(ITEM) == f"net is damaged ({own} has another sha256): strefer models pull net fetches it anew"
+    put(tmp_path / "cache")
+    assert store.lack(ITEM) == ""
+
+
+@pytest.mark.parametrize("folder", ["models", "cache"])
+def test_a_damaged_file_is_pulled_anew(tmp_path: Path, served: tuple[str, Path], folder: str) -> None:
+    address, there = served
+    (there / "net.onnx").write_bytes(DATA)
+    store = Store(tmp_path / "cache", tmp_path / "models")
+    damaged = put(tmp_path / folder, DATA[:-1])
+    path = store.pull(replace(ITEM, sources=(Address(f"{address}/net.onnx"),)))
+    assert path == store.locate(ITEM) == tmp_path / "cache" / ITEM.path
+    assert damaged == path or damaged.read_bytes() == DATA[:-1], "a folder of the user's is not written to"
+
+
 def test_samples_have_a_folder_of_their_own(tmp_path: Path) -> None:
     sample = catalogue.find("bikes")
     (tmp_path / "models").mkdir()
@@ -216,12 +236,3 @@ def test_pull_brings_what_a_file_needs(
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["big", "a", "test's", "MIT", "?", str(where / "big")] in rows
     assert catalogue.whole([items[1], items[0]]) == [items[1], items[0]], "once is enough"
-
-
-def test_a_file_of_the_users_own_is_found_in_either_place(tmp_path: Path) -> None:
-    store = Store(tmp_path / "cache", tmp_path / "models")
-    assert store.file(ITEM.path) is None
-    cached = put(tmp_path / "cache", b"mine")
-    assert store.file(ITEM.path) == cached
-    own = put(tmp_path / "models", b"mine too")
-    assert store.file(ITEM.path) == own

@@ -185,14 +185,14 @@ def test_litert_refuses_another_network(networks: dict[str, Network]) -> None:
 
 def test_choosing(store: Store, tmp_path: Path) -> None:
     here, nowhere = lite(store), lite(Store(tmp_path))
-    assert [n.name for n in choose(here, [])] == [*NAMES, "fastestdet"]
-    assert [n.name for n in choose(here, ["fastestdet", "yolox-nano"])] == ["fastestdet", "yolox-nano"]
+    assert [n.name for n in choose(here, [], store)] == [*NAMES, "fastestdet"]
+    assert [n.name for n in choose(here, ["fastestdet", "yolox-nano"], store)] == ["fastestdet", "yolox-nano"]
     assert here[1].forms == ("onnx", "tflite")
-    assert choose(nowhere, []) == []
+    assert choose(nowhere, [], store) == []
     with pytest.raises(UserError, match="no engine 'yolo'; there are yolox-nano, blazepose-full"):
-        choose(here, ["yolo"])
-    with pytest.raises(UserError, match="yolox-nano is not on this machine: strefer models pull yolox-nano"):
-        choose(nowhere, ["yolox-nano"])
+        choose(here, ["yolo"], store)
+    with pytest.raises(UserError, match=r"yolox-nano is not on this machine \(.*\): strefer models pull yolox-nano"):
+        choose(nowhere, ["yolox-nano"], Store(tmp_path))
     with pytest.raises(UserError, match="has no source to fetch it from: put it into STREFER_MODELS"):
         Store(tmp_path).pull(find("blazepose-full-onnx"))
 

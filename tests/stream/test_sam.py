@@ -250,7 +250,7 @@ def test_sam_2_itself_runs_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--profile", "sam2", "--sam2", "tiny@99"], "size '99'"),
         (["--sam2-drawn"], "go with --profile sam2"),
         (["--profile", "sam2", "--sam2-weights", "nowhere.pt"], "no such file"),
-        (["--profile", "sam2"], "sam2.1_hiera_tiny.pt is not here"),
+        (["--profile", "sam2"], "sam2.1-tiny is not on this machine"),
         (["--profile", "sam2", "--sam2", "mini"], "--sam2-drawn"),
     ],
 )
@@ -261,6 +261,18 @@ def test_one_line_for_what_is_wrong(
     said = capsys.readouterr().err
     assert says in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_damaged_weights_are_told_with_their_mend(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREFER_MODELS", str(tmp_path))
+    (tmp_path / "sam2").mkdir()
+    (tmp_path / "sam2" / "sam2.1_hiera_tiny.pt").write_bytes(b"half of it")
+    assert main(["annotate", "synthetic:two-people", "--out", str(tmp_path / "o"), "--profile", "sam2"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("strefer: sam2.1-tiny is damaged (")
+    assert "strefer models pull sam2.1-tiny fetches it anew" in said
 
 
 def test_a_mask_that_holds_a_detection_is_left_alone() -> None:

@@ -142,10 +142,15 @@ function fill(pixels, { width, height, data }, colour, alpha) {
   }
 }
 
+/** As many pixels of a canvas as so many of the screen. @param {HTMLCanvasElement} canvas @param {number} px @returns {number} */
+export function screenPx(canvas, px) {
+  return Math.max(1, Math.round((px * canvas.width) / (canvas.clientWidth || canvas.width)));
+}
+
 /** Name an entity at the top of its box. @param {CanvasRenderingContext2D} context @param {Mask} mask @param {number} scale @param {Look} look */
 function label(context, { entity, frame }, scale, look) {
   const canvas = context.canvas;
-  const size = Math.max(8, Math.round((LABEL_PX * canvas.width) / (canvas.clientWidth || canvas.width))), pad = Math.round(size / 3);
+  const size = Math.max(8, screenPx(canvas, LABEL_PX)), pad = Math.round(size / 3);
   const followed = entity === look.followed;
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textBaseline = "middle";

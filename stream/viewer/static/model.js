@@ -2,11 +2,12 @@
 
 /** @typedef {[number, number, string]} Part start_us, end_us, and why it ended or what it was */
 /** @typedef {{entity: number, category: string, expression: string, presences: Part[], actions: Part[], picture_us: number}} Entity */
-/** @typedef {{query: string, text: string, outcome: string, entities: number[], score: number, cues: string[], all: boolean, asked: boolean}} Asked */
+/** @typedef {{query: string, text: string, outcome: string, entities: number[], score: number, cues: string[], all: boolean, roi: [number, number][]}} Asked */
 /** @typedef {{seq: number, start_us: number, end_us: number}} Chunk */
 /** @typedef {{at_us: number, text: string, entity: number}} Happening */
 
 const MAX_CHUNKS = 7200, MAX_HAPPENINGS = 150, MAX_LISTED = 60;
+export const MASK = "mask of the feed";
 const JUST_US = 250000; // between two masks of an entity that is there
 
 export class Feed {
@@ -20,7 +21,7 @@ export class Feed {
     this.entities = new Map();
     /** @type {any[]} */
     this.answers = [];
-    /** @type {{query: string, text: string, all: boolean}[]} */
+    /** @type {{query: string, text: string, all: boolean, roi: [number, number][]}[]} */
     this.asked = [];
     /** @type {{segment: number, start_us: number, end_us: number, opened: string}[]} */
     this.segments = [];
@@ -114,13 +115,18 @@ export class Feed {
       const a = answer.get(q.query);
       const same = a !== undefined && a.text === q.text;
       return {
-        query: q.query, text: q.text, all: q.all, asked: true,
+        query: q.query, text: q.text, all: q.all, roi: q.roi,
         outcome: same ? a.outcome : "asked", entities: same ? a.entities : [], score: same ? a.score : 0, cues: same ? a.cues : [],
       };
     });
   }
 
-  /** What an entity is called: a query that means it alone, its expression or its category. @param {number} id */
+  /** The regions that are asked of now, as corners in fractions of the frame. @returns {import("./region.js").Region[]} */
+  regions() {
+    return this.asked.filter((q) => q.roi.length > 0).map((q) => ({ corners: q.roi, text: q.text || MASK }));
+  }
+
+  /** What an entity is called: a query that it answers, its expression or its category. @param {number} id */
   nameOf(id) {
     const query = this.queries().find((q) => q.outcome === "bound" && q.entities.includes(id));
     const e = this.entities.get(id);

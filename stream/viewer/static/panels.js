@@ -1,11 +1,12 @@
 // The lists beside the picture: entities, queries, what has happened. Text of the log is only ever set as text.
 import { clock, colourOf } from "./draw.js";
+import { MASK } from "./model.js";
 import { ask, ofFeed, Refused } from "./net.js";
 
 /** @typedef {import("./model.js").Feed} Feed */
 
 const PICTURE_EVERY_MS = 4000; // an entity's picture is fetched anew at most so often
-const SAID = { live: "live", hidden: "hidden", gone: "gone", later: "later" };
+const SAID = { live: "in sight", hidden: "hidden", gone: "gone", later: "later" };
 
 /** Set text only where it has changed: readers of screens are told of changes. @param {HTMLElement} element @param {string} text */
 export function say(element, text) {
@@ -91,9 +92,10 @@ export class Entities {
       const row = this.rows.get(e.entity) ?? this.#make(e.entity);
       if (this.list.children[i] !== row.item) this.list.insertBefore(row.item, this.list.children[i] ?? null);
       const { state, why } = feed.stateOf(e, at_us);
-      const name = e.expression || e.category;
+      const name = feed.nameOf(e.entity), described = e.expression || e.category;
       row.item.dataset.state = state;
       say(row.name, name);
+      row.name.title = described === name ? "" : described;
       say(row.state, why && state !== "live" ? `${SAID[state]} (${why})` : SAID[state]);
       const followed = this.look.followed === e.entity, hidden = this.look.hidden.has(e.entity);
       row.who.setAttribute("aria-pressed", String(followed));
@@ -129,6 +131,7 @@ export class Entities {
 
 /** What became of a query, in words. @param {import("./model.js").Asked} q */
 export function answerOf(q) {
+  if (!q.text) return MASK;
   if (q.outcome === "bound") return `${q.entities.length > 1 ? "are" : "is"} ${q.entities.join(" and ")}`;
   if (q.outcome === "ambiguous") return `could be ${q.entities.join(" or ")}`;
   return q.outcome === "asked" ? "asked; no answer yet" : "nobody fits";
@@ -153,8 +156,9 @@ export class Queries {
   #item(q) {
     const item = made("li", "query");
     item.dataset.outcome = q.outcome;
-    const said = made("span", "said"), answer = made("span", "answer", answerOf(q));
-    said.append(made("span", "name", `“${q.text}”`), " ", answer);
+    const said = made("span", "said"), answer = made("span", "answer", answerOf(q)), called = q.text ? `“${q.text}”` : q.query;
+    said.append(made("span", "name", called), " ", answer);
+    if (q.text && q.roi.length) said.append(made("span", "where", " in its region"));
     item.append(said);
     if (q.cues.length) answer.title = `score ${q.score.toFixed(2)}: ${q.cues.join(", ")}`;
     if (q.outcome === "bound" && q.entities.length === 1) {
@@ -164,7 +168,7 @@ export class Queries {
     }
     if (!q.all) {
       const back = button("small", "×", () => this.does.takeBack(q.query));
-      back.setAttribute("aria-label", `take back “${q.text}”`);
+      back.setAttribute("aria-label", `take back ${called}`);
       item.append(back);
     }
     return item;

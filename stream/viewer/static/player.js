@@ -1,6 +1,7 @@
 // Plays a feed out of the log: each picture comes with its time, and is drawn with the masks of that time and no other.
 import { Painter } from "./draw.js";
 import { ask, frames, ofFeed } from "./net.js";
+import { outline } from "./region.js";
 
 /** @typedef {{pts_us: number, jpeg: Blob, picture: ImageBitmap | null, asked: boolean}} Picture */
 /** @typedef {import("./draw.js").Mask} Mask */
@@ -237,6 +238,7 @@ export class Player {
     const shown = reel.pictures[index];
     if (!shown?.picture || !reel.masked || (!this.dirty && shown.pts_us === this.shown_us)) return;
     this.painter.paint(this.canvas, shown.picture, reel.masks.get(shown.pts_us) ?? [], this.look);
+    outline(this.canvas, this.feed.regions());
     this.dirty = false;
     if (shown.pts_us === this.shown_us) return;
     this.shown_us = shown.pts_us;

@@ -30,7 +30,7 @@ export class Scrubber {
     const rows = feed.known(Infinity)
       .filter((e) => e.presences.some(([a, b]) => b >= from_us && a <= to_us))
       .slice(-MAX_ROWS)
-      .map((e) => ({ entity: e.entity, name: e.expression || e.category, presences: e.presences, actions: e.actions }));
+      .map((e) => ({ entity: e.entity, name: feed.nameOf(e.entity), presences: e.presences, actions: e.actions }));
     const segments = feed.segments.map((s) => (s.end_us > s.start_us ? s : { ...s, end_us: feed.to_us })); // it goes on
     this.telling = { from_us, to_us: Math.max(to_us, from_us + 1), at_us, segments, gaps: feed.gaps, rows, followed };
     const height = `${heightOf(rows.length)}px`;
@@ -40,8 +40,9 @@ export class Scrubber {
     this.slider.setAttribute("aria-valuemax", (feed.to_us / 1e6).toFixed(1));
     this.slider.setAttribute("aria-valuenow", (Math.max(0, at_us) / 1e6).toFixed(1));
     this.slider.setAttribute("aria-valuetext", `${clock(Math.max(0, at_us))} of ${clock(feed.to_us)}`);
-    if (this.worded !== feed.version) {
-      this.worded = feed.version;
+    const worded = `${feed.version} ${rows.map((row) => row.name).join()}`;
+    if (this.worded !== worded) {
+      this.worded = worded;
       this.words.textContent = inWords(this.telling);
     }
   }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -109,12 +110,32 @@ def test_profile_sam2_takes_the_detector_that_is_asked_for(small_ones: tuple[Sto
 
 def test_profile_sam2_without_the_best_takes_lites(small_ones: tuple[Store, Path]) -> None:
     path = small_ones[1] / find("rf-detr-medium").path
-    path.write_bytes(b"another file")
+    path.unlink()
     loaded = Profile("sam2", drawn=True).networks()
     assert loaded.detector is not None
     assert loaded.detector.name == "yolox-nano"
-    with pytest.raises(UserError, match="rf-detr-medium is not on this machine: strefer models pull rf-detr-medium"):
+    assert loaded.missing == ()
+    with pytest.raises(UserError, match="rf-detr-medium is not on this machine"):
         Profile("sam2", drawn=True, detector="rf-detr-medium").check()
+
+
+@pytest.mark.parametrize("item", ["rf-detr-medium", "grounding-dino-tiny", "grounding-dino-tiny-words"])
+def test_a_damaged_file_is_told_with_its_mend(
+    small_ones: tuple[Store, Path], capsys: pytest.CaptureFixture[str], item: str
+) -> None:
+    path = small_ones[1] / find(item).path
+    path.write_bytes(path.read_bytes()[:-1])
+    says = f"{item} is damaged ({path} has another sha256): strefer models pull {item} fetches it anew"
+    detector = item.removesuffix("-words")
+    with pytest.raises(UserError, match=f"^{re.escape(says)}$"):
+        Profile("sam2", drawn=True, detector=detector).check()
+    assert main(["engines", "verify", detector]) == 2
+    assert capsys.readouterr().err == f"strefer: {says}\n"
+    loaded = Profile("sam2", drawn=True).networks()
+    assert loaded.detector is not None
+    assert (loaded.detector.name, loaded.missing) == (
+        ("yolox-nano", (says,)) if item == "rf-detr-medium" else ("rf-detr-medium", ())
+    )
 
 
 def test_weights_that_do_not_load_are_told_and_lites_detect(

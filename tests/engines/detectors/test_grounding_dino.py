@@ -136,6 +136,19 @@ def test_what_is_looked_for_is_read_once(grounding: Grounding, monkeypatch: pyte
     assert len(asked) == 1
 
 
+def test_weights_are_read_once(
+    files: GroundingFiles, grounding: Grounding, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read: list[Path] = []
+    load = hub.grounding_dino
+    monkeypatch.setattr(hub, "grounding_dino", lambda config, weights: read.append(weights) or load(config, weights))
+    opened = open_grounding(GROUNDED, files, Store(tmp_path), How("torch"), Cache(tmp_path)).looking_for(NAMES)
+    assert read == [files.weights]
+    wanted = grounding.looking_for(NAMES)
+    for frame in frames():
+        assert (opened.detect(frame).boxes == wanted.detect(frame).boxes).all()
+
+
 @pytest.mark.slow
 def test_onnx_agrees_with_torch(files: GroundingFiles, grounding: Grounding, tmp_path: Path) -> None:
     """Both parts, and then the detector that is made of them."""

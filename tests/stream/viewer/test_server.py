@@ -178,7 +178,7 @@ def test_a_query_is_posted_and_taken_back(client: TestClient, log: SqliteLog) ->
         assert answer.json() == {"query": "the-person-in-red", "unknown": []}
         assert set(log.table(QUERIES)) == {"door/the-person-in-red"}
         asked = heard(socket, "asked", lambda m: bool(m["asked"]))["asked"]
-        assert asked == [{"query": "the-person-in-red", "text": "the person in red", "all": False}]
+        assert asked == [{"query": "the-person-in-red", "text": "the person in red", "all": False, "roi": []}]
         assert client.delete("/api/feeds/door/queries/the-person-in-red").status_code == 204
         assert heard(socket, "asked")["asked"] == []
     assert not log.table(QUERIES)
