@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -31,6 +34,16 @@ class _Profiling(click.Group):
         return super().parse_args(ctx, args)
 
 
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does: what it opened is closed, and its temporary folders go."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @click.group(cls=_Profiling, epilog=_EPILOG)
 def profile() -> None:
     """Measure what this machine does with a source: stages, throughput, latency, memory, GPU.
@@ -54,6 +67,7 @@ def profile() -> None:
               help="Before each measurement: caches fill, graphs are recorded.")  # fmt: skip
 @click.option("--nvtx", is_flag=True, help="Name the stages for Nsight Systems (nsys profile strefer profile …).")
 @profile_options
+@_stopped_by_sigterm()
 def run(
     source: str, out: Path, feeds: int | None, objects: int, seconds: float, warm_s: float, nvtx: bool, profile: Profile
 ) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +81,22 @@ def test_profile_sam2_with_objects_besides(tmp_path: Path) -> None:
     assert found.profile == "sam2 mini@256 drawn"
     assert set(found.batches) == {"sam2-encode", "sam2-step"}
     assert max(map(int, found.batches["sam2-step"])) >= 3
+
+
+def test_sigterm_ends_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Under way is when its first temporary folder is there: the source is being recorded."""
+    command = [sys.executable, "-m", "stream.cli", "profile", "synthetic:two-people?seconds=60", "--out", "out"]
+    (tmp_path / "temporary").mkdir()
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env={**environment(), "TMPDIR": str(tmp_path / "temporary")}, stderr=subprocess.PIPE
+    )
+    while not list((tmp_path / "temporary").glob("strefer-profile-*")):
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate()
+    assert (running.returncode, said.decode().strip()) == (130, "strefer: stopped")
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize(
