@@ -82,7 +82,9 @@ class GpuTime(msgspec.Struct, frozen=True):
 
 class Profile(msgspec.Struct, frozen=True):
     """One run. frames_s: of the saturated load, of all feeds together. rate: of the source, frames a second.
-    joules_a_frame: of all GPUs; None where nobody tells. missing: what could not be measured here, and why."""
+    joules_a_frame: of all GPUs; None where nobody tells. missing: what could not be measured here, and why.
+    frame_us: microseconds a frame of all feeds in `BLOCKS` parts of the saturated load, in order; those of earlier
+    releases have none."""
 
     format: int
     made_at: str
@@ -105,6 +107,7 @@ class Profile(msgspec.Struct, frozen=True):
     joules_a_frame: float | None
     batches: dict[str, dict[str, int]]
     missing: list[str]
+    frame_us: list[float] = []
 
 
 def stages(spans: Sequence[Span]) -> list[Stage]:
@@ -120,6 +123,19 @@ def stages(spans: Sequence[Span]) -> list[Stage]:
         blocks = [round(float(np.median(part)), 1) for part in parts]
         found.append(Stage(name, len(values), p50, p95, p99, sum(values), sum(values) / total, blocks))
     return sorted(found, key=lambda s: -s.total_us)
+
+
+def frame_us(begun_s: float, done: Sequence[tuple[float, int]]) -> list[float]:
+    """Of chunks done (when, frames), in order: microseconds a frame in parts of as many chunks, each from the end of
+    the one before."""
+    found = []
+    for part in np.array_split(np.arange(len(done)), min(BLOCKS, len(done)) or 1):
+        frames = sum(done[i][1] for i in part)
+        if frames:
+            ended_s = done[part[-1]][0]
+            found.append(round((ended_s - begun_s) * 1e6 / frames, 1))
+            begun_s = ended_s
+    return found
 
 
 def read(path: Path) -> Profile:

@@ -96,6 +96,7 @@ def profile(
         joules_a_frame=used / measured.frames if used is not None and measured.frames else None,
         batches={engine: {str(n): c for n, c in sizes.items()} for engine, sizes in counts.read().items()},
         missing=_missing(library, gpu, recorder),
+        frame_us=results.frame_us(measured.begun_s, measured.done),
     )
     results.write(found, out / "profile.json")
     (out / "profile.html").write_text(report.page(found), "utf-8")

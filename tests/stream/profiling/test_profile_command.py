@@ -50,6 +50,7 @@ def test_a_run_and_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ]  # fmt: skip
     page = (tmp_path / "first/profile.html").read_text()
     assert page.count("<svg") == 4
+    assert len(found.frame_us) >= 1
     assert not re.findall(r'(?:src|href)="(?!#)', page.replace("xlink:href", "")), "nothing is fetched"
     trace = json.loads(gzip.decompress((tmp_path / "first/stages.trace.json.gz").read_bytes()))
     assert len(trace["traceEvents"]) == sum(s.calls for s in found.stages)
