@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -80,11 +81,45 @@ class GpuTime(msgspec.Struct, frozen=True):
     kernels: list[Kernel]
 
 
+class Roof(msgspec.Struct, frozen=True):
+    """What a device (cpu, cuda) gives at most. gflops: of a large matrix product, by type: fp32, and tf32, bf16, fp16
+    where they are quicker. gb_s: read and written by a large copy."""
+
+    device: str
+    gflops: dict[str, float]
+    gb_s: float
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A call of an engine or a kernel, alone. us: its median. intensity: FLOPs a byte. share: of what the roof allows
+    at that intensity. bound: what the roof is made of there."""
+
+    name: str
+    kind: Literal["engine", "kernel"]
+    backend: str
+    device: str
+    dtype: str
+    rows: int
+    flops: int
+    moved_bytes: int
+    us: float
+    intensity: float
+    gflops: float
+    gb_s: float
+    share: float
+    bound: Literal["compute", "memory"]
+
+
+class Roofline(msgspec.Struct, frozen=True):
+    roofs: list[Roof]
+    points: list[Point]
+
+
 class Profile(msgspec.Struct, frozen=True):
     """One run. frames_s: of the saturated load, of all feeds together. rate: of the source, frames a second.
     joules_a_frame: of all GPUs; None where nobody tells. missing: what could not be measured here, and why.
     frame_us: microseconds a frame of all feeds in `BLOCKS` parts of the saturated load, in order; those of earlier
-    releases have none."""
+    releases have none, and no roofline."""
 
     format: int
     made_at: str
@@ -108,6 +143,7 @@ class Profile(msgspec.Struct, frozen=True):
     batches: dict[str, dict[str, int]]
     missing: list[str]
     frame_us: list[float] = []
+    roofline: Roofline | None = None
 
 
 def stages(spans: Sequence[Span]) -> list[Stage]:

@@ -49,7 +49,13 @@ def test_a_run_and_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "GPU use, memory, power and energy", "GPU kernels, gaps and bytes copied",
     ]  # fmt: skip
     page = (tmp_path / "first/profile.html").read_text()
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
+    assert found.roofline is not None
+    assert {"yolox-nano", "rle", "iou", "preprocess"} <= {p.name for p in found.roofline.points}
+    for p in found.roofline.points:
+        assert f" {p.name} " in said
+        assert 0 < p.share <= 1.3
+    assert "roof of cpu: fp32 products" in said
     assert len(found.frame_us) >= 1
     assert not re.findall(r'(?:src|href)="(?!#)', page.replace("xlink:href", "")), "nothing is fetched"
     trace = json.loads(gzip.decompress((tmp_path / "first/stages.trace.json.gz").read_bytes()))
@@ -82,6 +88,10 @@ def test_profile_sam2_with_objects_besides(tmp_path: Path) -> None:
     assert found.profile == "sam2 mini@256 drawn"
     assert set(found.batches) == {"sam2-encode", "sam2-step"}
     assert max(map(int, found.batches["sam2-step"])) >= 3
+    assert found.roofline is not None
+    counted = {p.name: p for p in found.roofline.points}
+    assert {"sam2-encoder", "sam2-attention", "sam2-decoder", "sam2-memory"} <= set(counted)
+    assert counted["sam2-attention"].rows == 1, "on a CPU objects are taken one by one"
 
 
 def test_sigterm_ends_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
