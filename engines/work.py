@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 Shape = Sequence[int]
 T = TypeVar("T")
@@ -34,16 +34,12 @@ class Call:
     work: Callable[[], Work]
 
 
-class Counted(Protocol):
-    """What our own sessions and engines tell besides running."""
-
-    def work(self, inputs: Any) -> Work:
-        """Of a run with these inputs; it is run for that. Raises UserError where what runs it does not tell."""
-        ...
-
-
 class Tap(Protocol):
-    """Is shown each session or engine that is opened, by name, and may give another in its place."""
+    """Is shown each session or engine that is opened, by name, and may give another in its place.
+
+    Ours tell the `Work` of a run besides: `work(inputs)` runs it for that, and raises UserError where what runs it does
+    not tell.
+    """
 
     def __call__(self, name: str, opened: T) -> T: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -15,14 +16,18 @@ DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 def work(module: torch.nn.Module, inputs: Sequence[torch.Tensor], dtype: torch.dtype | None = None) -> Work:
-    """Of a call with these inputs. dtype: of autocast, where there is one. Kernels of Triton are not seen."""
+    """Of a call with these inputs, in the type of most weights. dtype: of autocast, where there is one. Kernels of
+    Triton are not seen."""
     linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={linear: _linear} if linear else {}) as counter:
         found = module(*inputs)
     outputs = [found] if isinstance(found, torch.Tensor) else list(found)
     weights = _weights(module)
     moved = sum(t.numel() * t.element_size() for t in (*weights, *inputs, *outputs))
-    kind = dtype or max(weights, key=torch.Tensor.numel, default=inputs[0]).dtype
+    held = Counter[torch.dtype]()
+    for tensor in weights:
+        held[tensor.dtype] += tensor.numel()
+    kind = dtype or next((most for most, _ in held.most_common(1)), inputs[0].dtype)
     return Work(counter.get_total_flops(), moved, inputs[0].device.type, DTYPES.get(kind, "fp32"))
 
 

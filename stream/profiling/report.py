@@ -160,8 +160,18 @@ def _gpu(gpu: GpuTime | None) -> str:
 def _roofline(found: Roofline | None) -> str:
     if found is None or not found.points:
         return ""
+    roofs = "; ".join(map(roofline.told, found.roofs))
+    table = _table("Rooflines", roofline.HEADS, list(map(roofline.cells, found.points)))
+    return f'{table}<p class="weak">{_t(roofs)}</p>' + _drawn(found)
+
+
+def _drawn(found: Roofline) -> str:
+    """Points under their roofs, but for those without arithmetic, which a logarithm has no place for."""
+    points = [p for p in found.points if p.flops]
+    if not points:
+        return ""
     figure, axes = _figure("FLOP/byte", "GFLOP/s", size=(9.2, 4.0))
-    spread = [p.intensity for p in found.points]
+    spread = [p.intensity for p in points]
     ridges = [max(roof.gflops.values()) / roof.gb_s for roof in found.roofs]
     at = np.geomspace(min(spread) / 3, 3 * max(*spread, *ridges), 200)
     for roof, line in zip(found.roofs, ("-", "--"), strict=False):
@@ -171,16 +181,14 @@ def _roofline(found: Roofline | None) -> str:
             label, place = f"{roof.device} {kind}", (at[-1 - 25 * i], peak)  # beside each other: peaks may be alike
             axes.annotate(label, place, color=GREY, ha="right", va="bottom", fontsize=8)
         axes.annotate(f"{roof.gb_s:,.0f} GB/s", (at[30], at[30] * roof.gb_s), color=GREY, ha="right", fontsize=8)
-    for i, p in enumerate(found.points):
+    for i, p in enumerate(points):
         marker = ("o", "D", "^", "v")[i // len(COLOURS) % 4] if p.kind == "engine" else "s"
         axes.plot(p.intensity, p.gflops, marker, color=COLOURS[i % len(COLOURS)], label=f"{p.name} ({p.share:.0%})")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.margins(y=0.1)
     figure.legend(loc="outside right center", frameon=False, labelcolor=GREY, fontsize=8)
-    roofs = "; ".join(map(roofline.told, found.roofs))
-    table = _table("Rooflines", roofline.HEADS, list(map(roofline.cells, found.points)))
-    return f'{table}<p class="weak">{_t(roofs)}</p>' + _svg(figure, "Rooflines: GFLOP/s by FLOP/byte")
+    return _svg(figure, "Rooflines: GFLOP/s by FLOP/byte")
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -86,8 +86,9 @@ def _cpu(seconds: float) -> Iterator[tuple[str, float]]:
         sys.executable, "-c", f"from {__name__} import one_core; print(one_core({seconds}))",
     ]  # fmt: skip
     cores = len(os.sched_getaffinity(0))
+    run = partial(subprocess.run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)  # silent at Ctrl-C
     with ThreadPoolExecutor(cores) as pool:
-        done = list(pool.map(partial(subprocess.run, stdout=subprocess.PIPE, check=True), [asked] * cores))
+        done = list(pool.map(run, [asked] * cores))
     yield "fp32", sum(float(process.stdout) for process in done)
     try:
         import torch
@@ -123,12 +124,12 @@ def _cuda(seconds: float) -> Iterator[tuple[str, float]]:
 
 @contextmanager
 def _tf32(torch: Any, allowed: bool) -> Iterator[None]:
-    settings = torch.backends.cuda.matmul
-    before, settings.allow_tf32 = settings.allow_tf32, allowed
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
     try:
         yield
     finally:
-        settings.allow_tf32 = before
+        torch.set_float32_matmul_precision(before)
 
 
 def _best(work: Callable[[], object], seconds: float) -> float:

@@ -65,6 +65,9 @@ def test_a_torch_module() -> None:
     engine = TorchEngine(SPEC, layers)
     assert engine.work({"x": np.ones((1, 2, 8, 6), np.float32)}) == Work(CONV + GEMM, MOVED)
     assert engine.work({"x": torch.ones(2, 2, 8, 6)}).flops == 2 * (CONV + GEMM)
+    assert TorchEngine(SPEC, layers, autocast="bf16").work({"x": torch.ones(1, 2, 8, 6)}) == Work(
+        CONV + GEMM, MOVED - 2 * 5, dtype="bf16"
+    ), "its outputs are half as wide"
 
 
 @pytest.mark.parametrize(
@@ -103,4 +106,17 @@ def test_packed_layers_of_sam2_are_counted_as_plain_ones() -> None:
     ):
         assert packed.name == plain.name
         assert packed.work().flops == plain.work().flops > 10**6
+
+
+@pytest.mark.needs_cuda
+def test_sam2_on_a_gpu_is_counted_through_its_own_attention() -> None:
+    narrow = build("mini", image_size=128, device="cuda", dtype=torch.bfloat16)
+    masked = build("mini", image_size=128, device="cuda", dtype=torch.bfloat16, attention="masked")
+    for own, plain in zip(*(calls(model, 2, 3) for model in (narrow, masked)), strict=True):
+        own.run()
+        assert own.work() == plain.work()
+        assert (own.work().device, own.work().dtype) == ("cuda", "bf16")
+
+
+def test_parts_that_did_not_run_are_not_called() -> None:
     assert [c.name for c in calls(build("mini", image_size=128), 1, 0)] == ["sam2-encoder"]

@@ -45,18 +45,19 @@ def test_the_roof_of_a_type() -> None:
     assert point("kernel", a_call("x", exact), exact, 1.0, gpu).dtype == "fp32", "no kernel of ours rounds to tf32"
 
 
-def test_this_machines_roof_and_our_kernels_under_it() -> None:
-    found, missing = roofline([], kernel_calls.calls((90, 160), 1, "cpu"))
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
+def test_this_machines_roof_and_our_kernels_under_it(device: str) -> None:
+    found, missing = roofline([], kernel_calls.calls((90, 160), 1, device))
     assert missing == []
-    (cpu,) = found.roofs
-    assert cpu.gflops["fp32"] > 0.1
-    assert cpu.gb_s > 0.01
-    assert all(v > 0 for v in cpu.gflops.values())
+    (measured,) = found.roofs
+    assert measured.gflops["fp32"] > 0.1
+    assert measured.gb_s > 0.01
+    assert all(v >= measured.gflops["fp32"] for v in measured.gflops.values())
     assert [(p.name, p.kind, p.rows) for p in found.points] == [
         ("rle", "kernel", 16), ("iou", "kernel", 16), ("preprocess", "kernel", 1),
     ]  # fmt: skip
     assert all(0 < p.share <= 1.3 for p in found.points)
-    assert "cpu: fp32 products" in told(cpu)
+    assert f"{device}: fp32 products" in told(measured)
     assert all(len(cells(p)) == len(HEADS) for p in found.points)
 
 
@@ -129,6 +130,11 @@ def test_a_profile_holds_and_draws_it(tmp_path: Path) -> None:
     assert "engine &lt;8&gt;" in page
     assert "50.0%" in page
     assert "Rooflines" not in report.page(profile_of({"a": [1.0]}))
+    copies = Work(0, 10**7)
+    plain = Roofline([ROOF], [point("engine", a_call("copies", copies), copies, 0.02, ROOF)])
+    page = report.page(profile_of({"a": [1.0]}, roofline=plain))
+    assert "copies" in page
+    assert "<svg" not in page, "no arithmetic has no place on a logarithm"
 
 
 def test_copies_and_products_are_measured() -> None:
