@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kernels import iou, preprocess, rle
+from stream.profiling import roof
 from stream.profiling.machine import facts
 
 SIZES = {"480p": (480, 854), "720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
@@ -92,31 +93,9 @@ def _synchronised(work: Callable[[], object], device: str) -> None:
         torch.cuda.synchronize()
 
 
-def device_seconds(works: Sequence[Callable[[], object]], device: str, rounds: int = 5) -> float | None:
-    """The median of what the GPU is busy with a call, the calls in turns; None on the CPU.
-
-    Each is put behind a pause on the device, so that the host's own time is not in it.
-    """
-    if device != "cuda":
-        return None
-    times = []
-    for work in [*works, *list(works) * rounds]:
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda._sleep(3_000_000)
-        begin.record()
-        work()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end) / 1e3)
-    return float(np.median(times[len(works) :]))
-
-
-def copy_bandwidth(device: str) -> float:
-    """Bytes read and written a second by a plain copy of 1 GB (of 256 MB on a CPU)."""
-    a = torch.empty((1 << 30) if device == "cuda" else (256 << 20), dtype=torch.uint8, device=device)
-    b = torch.empty_like(a)
-    took = device_seconds([lambda: b.copy_(a)], device, 20) or seconds(lambda: b.copy_(a), 10, device)
-    return float(2 * a.numel()) / took
+def device_seconds(works: Sequence[Callable[[], object]], device: str) -> float | None:
+    """What the GPU is busy with a call, the calls in turns; None on the CPU."""
+    return roof.device_seconds(works) if device == "cuda" else None
 
 
 def upsampled(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -248,7 +227,7 @@ def main() -> None:
     ]  # fmt: skip
     rows += [measure_iou(s, n, asked.repeat, asked.device) for s in sizes for n in counts if n > 1]
     rows += [measure_preprocess(s, asked.repeat, asked.device) for s in sizes]
-    show(rows, copy_bandwidth(asked.device), asked.device)
+    show(rows, roof.copy_bandwidth(asked.device), asked.device)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def main() -> None:
             found = ious(masks(network, engine, crops), reference)
             path = getattr(engine, "path", None)
             size = f"{path.stat().st_size / 1e6:.1f}" if path is not None else "-"
-            t = measure(engine, crops[0], seconds=args.seconds)
+            t = measure(partial(engine.run, crops[0]), seconds=args.seconds)
             table.add_row(network.name, engine.backend, how.precision, size, f"{t.best_ms:.1f}", f"{t.median_ms:.1f}",
                           f"{found.mean():.4f}", f"{found.min():.4f}", str(len(found)))  # fmt: skip
     console.print(table)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from engines.cache import Cache, Key
@@ -12,6 +11,7 @@ from engines.digest import sha256
 from engines.errors import UserError
 from engines.networks import Network
 from engines.spec import EngineSpec
+from engines.versions import installed
 
 CALIBRATION = 24
 """Real inputs that int8 ranges are measured on."""
@@ -106,10 +106,4 @@ def _calibration(network: Network, precision: str) -> str:
 
 
 def _versions(*packages: str) -> tuple[tuple[str, str], ...]:
-    found = []
-    for package in packages:
-        try:
-            found.append((package, version(package)))
-        except PackageNotFoundError:
-            found.append((package, ""))
-    return (*found, ("machine", platform.machine()))
+    return (*((package, installed(package)) for package in packages), ("machine", platform.machine()))

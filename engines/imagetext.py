@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from engines.backends.ort import OrtSession
 from engines.crops import F32, U8, shrink
 from engines.errors import UserError, first_line
+from engines.work import Tap, as_it_is
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -142,14 +143,16 @@ def locate(folder: Path) -> dict[str, Path] | None:
     return {part: path for part, path in found.items() if path is not None}
 
 
-def load(folder: Path, files: dict[str, Path], key: str, *, threads: int = 2) -> tuple[ImageTextNet, str]:
-    """The network of these files and what runs it. Raises UserError in one line where a file is not what it should be,
-    or tokenizers is not installed."""
+def load(
+    folder: Path, files: dict[str, Path], key: str, *, threads: int = 2, tap: Tap = as_it_is
+) -> tuple[ImageTextNet, str]:
+    """The network of these files and what runs it. tap: is shown both towers. Raises UserError in one line where a file
+    is not what it should be, or tokenizers is not installed."""
     try:
         from tokenizers import Tokenizer
     except ImportError:
         raise UserError("tokenizers is not installed: pip install 'strefer-stream[imagetext]'") from None
-    vision, text = OrtSession(files["vision"], threads=threads), OrtSession(files["text"], threads=threads)
+    vision, text = (tap(f"imagetext-{part}", OrtSession(files[part], threads=threads)) for part in ("vision", "text"))
     for session, path, wanted in ((vision, files["vision"], "pixel_values"), (text, files["text"], "input_ids")):
         if wanted not in session.inputs:
             raise UserError(f"{path} takes {', '.join(session.inputs)} and not {wanted}: export the two towers apart")

@@ -22,6 +22,7 @@ from engines.person import PersonDetector
 from engines.pose import PoseNet
 from engines.reid import ReidNet
 from engines.store import Store
+from engines.work import Tap, as_it_is
 from engines.yolox import YoloxDetector
 
 NETWORKS = ("yolox-nano", "blazepose-full", "deeplabv3-voc", "person-reid-0287")
@@ -70,12 +71,13 @@ def load(
     detectors: Sequence[str] = DETECTORS,
     detector: tuple[Detector, Used] | None = None,
     shared: Callable[[str], Session] | None = None,
+    tap: Tap = as_it_is,
 ) -> Lite:
     """Load what is on this machine; nothing is fetched. `without` leaves networks out by name (tests, trials).
 
     detectors: which of `DETECTORS` may detect, best first. detector: another, loaded by the caller, in their place.
     shared: another way to open a network by its name (`engines.opening.shared`). Where it raises UserError that is a
-    line in `missing`, and the network is opened as ever.
+    line in `missing`, and the network is opened as ever. tap: is shown what is opened here.
     """
     used: list[Used] = [] if detector is None else [detector[1]]
     missing: list[str] = []
@@ -86,7 +88,7 @@ def load(
         if path is None:
             missing.append(f"{name} is left out" if name in without else store.lack(item))
             return None
-        ways: list[Callable[[], Session]] = [partial(_open, path, 1 if item.role == "detect" else threads)]
+        ways: list[Callable[[], Session]] = [lambda: tap(name, _open(path, 1 if item.role == "detect" else threads))]
         if shared is not None:
             ways.insert(0, partial(shared, name))
         for way in ways:
@@ -106,7 +108,7 @@ def load(
             finds = _DETECTORS[name](s)
             break
     pose, segment, reid = (session(name) for name in NETWORKS[1:])
-    pictures = _image_text(store, threads, used, missing) if IMAGE_TEXT not in without else None
+    pictures = _image_text(store, threads, used, missing, tap) if IMAGE_TEXT not in without else None
     return Lite(
         finds,
         PoseNet(pose) if pose else None,
@@ -118,7 +120,7 @@ def load(
     )
 
 
-def _image_text(store: Store, threads: int, used: list[Used], missing: list[str]) -> ImageTextNet | None:
+def _image_text(store: Store, threads: int, used: list[Used], missing: list[str], tap: Tap) -> ImageTextNet | None:
     """The user's image-text network, where there is one; a broken one is a line in `missing`."""
     folder = store.folder(IMAGE_TEXT)
     if folder is None:
@@ -128,7 +130,7 @@ def _image_text(store: Store, threads: int, used: list[Used], missing: list[str]
         if files is None:
             return None
         sums = {part: sha256(path) for part, path in files.items()}
-        net, backend = imagetext.load(folder, files, sums["vision"], threads=threads)
+        net, backend = imagetext.load(folder, files, sums["vision"], threads=threads, tap=tap)
     except (UserError, OSError) as e:
         missing.append(str(e))
         return None

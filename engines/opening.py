@@ -13,6 +13,7 @@ from engines.cache import Cache
 from engines.errors import UserError
 from engines.networks import Network
 from engines.together import BatchCounts
+from engines.work import Tap, as_it_is
 
 TORCH = ("torch", "torch-compile", "torch-cuda-graph", "torch-compile-cuda-graph")
 ORT = ("onnxruntime", "onnxruntime-tensorrt", "onnxruntime-tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-cpu")
@@ -79,11 +80,11 @@ def open_engine(
 
 
 def shared(
-    networks: Sequence[Network], how: How, cache: Cache, counts: BatchCounts | None = None
+    networks: Sequence[Network], how: How, cache: Cache, counts: BatchCounts | None = None, tap: Tap = as_it_is
 ) -> Callable[[str], Session]:
     """A way to open a network of one input as a session in which what several feeds ask at the same time is one batch.
 
-    It raises UserError where there is no such network of that name, or `how` does not run it."""
+    tap: is shown the engines. Raises UserError where there is no network of that name, or `how` does not run it."""
     known = {network.name: network for network in networks}
 
     def open_(name: str) -> Session:
@@ -91,7 +92,7 @@ def shared(
         if network is None or network.onnx is None or not network.spec.batch:
             raise UserError(f"{name} runs on the CPU, one by one: it has no ONNX form here that takes batches")
         try:
-            return SharedSession(open_engine(network, how, cache), counts)
+            return SharedSession(tap(name, open_engine(network, how, cache)), counts)
         except UserError as e:
             raise UserError(f"{name} runs on the CPU, one by one: {e}") from None
 

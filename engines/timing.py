@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,18 @@ class Timing:
 
 
 def measure(
-    engine: Engine, inputs: Mapping[str, Any], *, seconds: float, wait: Callable[[], None] = lambda: None,
+    run: Callable[[], object], *, seconds: float, wait: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Timing:  # fmt: skip
     """Runs for about `seconds` after three to warm up, at least five times. wait: returns when the device is done."""
     for _ in range(WARM_UPS):
-        engine.run(inputs)
+        run()
     wait()
     taken: list[float] = []
     end = clock() + seconds
     while len(taken) < 5 or clock() < end:
         start = clock()
-        engine.run(inputs)
+        run()
         wait()
         taken.append((clock() - start) * 1e3)
     return Timing(len(taken), min(taken), float(np.median(taken)), float(np.quantile(taken, 0.95)))
@@ -51,10 +52,10 @@ def timed(
     for size in dict.fromkeys(batches or (1, spec.rows.usual)) if spec.batch else (1,):
         inputs: Mapping[str, Any] = spec.random(0, spec.usual(**({spec.batch: size} if spec.batch else {})))
         if device == "cpu":
-            yield size, measure(engine, inputs, seconds=seconds)
+            yield size, measure(partial(engine.run, inputs), seconds=seconds)
         else:
             from engines.backends.torch_backend import find_device, to_device, wait
 
             at = find_device(device)
             placed = {t.name: to_device(inputs[t.name], t.dtype, at) for t in spec.inputs}
-            yield size, measure(engine, placed, seconds=seconds, wait=lambda: wait(device))
+            yield size, measure(partial(engine.run, placed), seconds=seconds, wait=lambda: wait(device))

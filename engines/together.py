@@ -31,6 +31,11 @@ class BatchCounts:
         with self._lock:
             return {engine: dict(counts) for engine, counts in self._counts.items()}
 
+    def usual(self, engine: str) -> int:
+        """Rows of the batches that were most; 0 where there was none."""
+        sizes = self.read().get(engine, {})
+        return max(sizes, key=sizes.__getitem__, default=0)
+
 
 @dataclass(slots=True, eq=False)
 class _Asked:

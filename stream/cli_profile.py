@@ -15,6 +15,7 @@ from engines.catalogue import find
 from engines.errors import UserError
 from engines.sam2.variants import VARIANTS
 from engines.store import Store, environment_cache, environment_store
+from engines.work import Tap, as_it_is
 
 if TYPE_CHECKING:
     from engines.backends import Session
@@ -72,28 +73,31 @@ class Profile:
 
         return load(self.variant, size=self.size, weights=weights, max_batch_wait_s=max_batch_wait_s, counts=counts)
 
-    def networks(self, segmenter: Segments | None = None, counts: BatchCounts | None = None) -> Lite:
+    def networks(
+        self, segmenter: Segments | None = None, counts: BatchCounts | None = None, tap: Tap = as_it_is
+    ) -> Lite:
         """The small networks, and with sam2 the detector that was named, or the best that is here: on the GPU and
-        shared by all feeds where the segmenter runs on one.
+        shared by all feeds where the segmenter runs on one. tap: is shown the engines.
 
         Raises UserError where the detector that was named does not load."""
         from engines import lite
 
         store = environment_store()
+        load = functools.partial(lite.load, store, tap=tap)
         if self.name == "lite":
-            return lite.load(store)
-        shared = _shared(store, counts) if segmenter is not None and segmenter.quick else None
+            return load()
+        shared = _shared(store, counts, tap) if segmenter is not None and segmenter.quick else None
         name = self.detector or (BEST if store.placed(find(BEST)) is not None else "")
         if not name or name in lite.DETECTORS:
-            return lite.load(store, detectors=(name,) if name else lite.DETECTORS, shared=shared)
+            return load(detectors=(name,) if name else lite.DETECTORS, shared=shared)
         try:
-            detector = _detector(name, store, counts)
+            detector = _detector(name, store, counts, tap)
         except UserError as e:
             if self.detector:
                 raise
-            loaded = lite.load(store, shared=shared)
+            loaded = load(shared=shared)
             return replace(loaded, missing=(*loaded.missing, str(e)))
-        return lite.load(store, detector=detector, shared=shared)
+        return load(detector=detector, shared=shared)
 
     def _weights(self) -> Path | None:
         if self.drawn:
@@ -117,18 +121,18 @@ def _cache() -> Cache:
     return Cache(environment_cache() / "engines", say=lambda line: click.echo(line, err=True))
 
 
-def _shared(store: Store, counts: BatchCounts | None) -> Callable[[str], Session]:
+def _shared(store: Store, counts: BatchCounts | None, tap: Tap) -> Callable[[str], Session]:
     from engines import networks, opening
 
     how = opening.How("onnxruntime-cuda", device="cuda")
-    return opening.shared(networks.lite(store), how, _cache(), counts)
+    return opening.shared(networks.lite(store), how, _cache(), counts, tap)
 
 
-def _detector(name: str, store: Store, counts: BatchCounts | None) -> tuple[Detector, Used]:
+def _detector(name: str, store: Store, counts: BatchCounts | None, tap: Tap) -> tuple[Detector, Used]:
     from engines.backends.shared import SharedDetector
     from engines.detectors.opening import open_detector, usual
 
-    opened = open_detector(name, store, usual(), _cache())
+    opened = open_detector(name, store, usual(), _cache(), tap=tap)
     return SharedDetector(opened.detector, counts), opened.used
 
 

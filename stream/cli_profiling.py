@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 import click
 
 from engines.errors import UserError
 from engines.finite import Finite
 from stream.cli_profile import Profile, profile_options
+
+if TYPE_CHECKING:
+    from stream.profiling.results import Roofline
 
 _EPILOG = """\b
 Examples:
@@ -29,6 +36,16 @@ class _Profiling(click.Group):
         if args and args[0] not in (*self.commands, "-h", "--help"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does: what it opened is closed, and its temporary folders go."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @click.group(cls=_Profiling, epilog=_EPILOG)
@@ -54,6 +71,7 @@ def profile() -> None:
               help="Before each measurement: caches fill, graphs are recorded.")  # fmt: skip
 @click.option("--nvtx", is_flag=True, help="Name the stages for Nsight Systems (nsys profile strefer profile …).")
 @profile_options
+@_stopped_by_sigterm()
 def run(
     source: str, out: Path, feeds: int | None, objects: int, seconds: float, warm_s: float, nvtx: bool, profile: Profile
 ) -> None:
@@ -69,6 +87,7 @@ def run(
     from stream.profiling.run import Asked, summary
     from stream.profiling.run import profile as measure
     from stream.profiling.tape import record
+    from stream.profiling.taps import Taps
     from stream.runtime import settle
 
     if objects and profile.name != "sam2":
@@ -85,10 +104,10 @@ def run(
     except OSError as e:
         raise UserError(f"cannot write to {out}: {e.strerror}; choose another --out") from None
     settle()
-    counts = BatchCounts()
+    counts, taps = BatchCounts(), Taps()
     tape = record(source, most_s=RECORDED_S)
     segmenter = profile.segmenter(max_batch_wait_s=0.005, counts=counts)
-    networks = profile.networks(segmenter, counts)
+    networks = profile.networks(segmenter, counts, taps)
     for line in networks.missing:
         click.echo(f"note: {line}", err=True)
     if segmenter is not None and objects:
@@ -104,9 +123,11 @@ def run(
             bar.update(tasks[what], completed=done_s)
 
         asked = Asked(profile.told, feeds or 0, objects, seconds, warm_s, nvtx)
-        found = measure(tape, asked, networks, segmenter, counts, out, tell)
+        found = measure(tape, asked, networks, segmenter, counts, taps, out, tell)
     for line in summary(found):
         click.echo(line)
+    if found.roofline is not None:
+        _show(found.roofline)
     click.echo(f"{out}/profile.html")
 
 
@@ -149,3 +170,15 @@ def _cuda() -> bool:
     except ImportError:
         return False
     return bool(torch.cuda.is_available())
+
+
+def _show(found: Roofline) -> None:
+    from engines import tables
+    from stream.profiling import roofline
+
+    for roof in found.roofs:
+        click.echo(f"roof of {roofline.told(roof)}")
+    table = tables.table(*roofline.HEADS)
+    for point in found.points:
+        table.add_row(*roofline.cells(point))
+    tables.show(table)

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from engines.crops import F32, U8, shrink
+from engines.work import Call
 from kernels.iou import box_iou
 from stream.entity import Entity
 from stream.lookback import LEAST_SHARE, MOST_SHARE
@@ -64,6 +65,7 @@ class Segments(Protocol):
     def begin(self, frame: Any, mask: Bool) -> int: ...
     def follow(self, frame: Any, slots: Sequence[int]) -> Sequence[Seen]: ...
     def forget(self, slots: Sequence[int]) -> None: ...
+    def calls(self) -> list[Call]: ...
 
 
 @dataclass(slots=True)

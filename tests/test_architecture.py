@@ -59,8 +59,8 @@ HOMES = {
     "matplotlib": {"stream/profiling/report.py"},
     "nvidia": {"stream/decode/dali.py"},
     "onnx": {"engines/variants.py"},
-    # ort.py runs networks; variants.py takes its converters to float16 and int8.
-    "onnxruntime": {"engines/backends/ort.py", "engines/variants.py"},
+    # ort.py runs networks, ort_counting.py once, for its profile; variants.py takes its converters to float16 and int8.
+    "onnxruntime": {"engines/backends/ort.py", "engines/backends/ort_counting.py", "engines/variants.py"},
     "onnxruntime_ep_nv_tensorrt_rtx": {"engines/backends/ort.py"},
     "onnxscript": {"engines/export.py"},
     "openai": {"engines/chat.py"},
@@ -81,6 +81,7 @@ HOMES = {
         "engines/backends/graphs.py",
         "engines/backends/ort.py",
         "engines/backends/torch_backend.py",
+        "engines/backends/torch_counting.py",
         "engines/backends/trt.py",
         "engines/detectors/detector.py",
         "engines/detectors/modules.py",
@@ -107,7 +108,9 @@ HOMES = {
         "engines/sam2/weights.py",
         "stream/cli_profiling.py",
         "stream/decode/dali.py",
+        "stream/profiling/kernel_calls.py",
         "stream/profiling/record.py",
+        "stream/profiling/roof.py",
         "stream/profiling/run.py",
         "kernels/rle.py",
         "kernels/iou.py",

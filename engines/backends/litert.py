@@ -14,6 +14,7 @@ import numpy as np
 from engines.backends import F32
 from engines.errors import UserError, first_line
 from engines.spec import EngineSpec
+from engines.work import Work, flops
 
 
 class LiteRtSession:
@@ -32,6 +33,10 @@ class LiteRtSession:
             self._net.set_tensor(self._input, x)
             self._net.invoke()
             return tuple(self._net.get_tensor(i) for i in self._outputs)
+
+    def work(self, x: F32) -> Work:
+        with self._lock:
+            return _work(self._net)
 
 
 class LiteRtEngine:
@@ -65,6 +70,27 @@ class LiteRtEngine:
         self._net.invoke()
         found = {d["name"]: d["index"] for d in self._net.get_output_details()}
         return {t.name: self._net.get_tensor(found[t.name]) for t in self.spec.outputs}
+
+    def work(self, inputs: Mapping[str, Any]) -> Work:
+        self.run(inputs)  # which sets the shapes
+        return _work(self._net)
+
+
+def _work(net: Any) -> Work:
+    """By the graph as it is in the file. Its operators are told under no public name."""
+    tensors = {d["index"]: d for d in net.get_tensor_details()}
+    nodes = [node for node in net._get_ops_details() if node["op_name"] != "DELEGATE"]
+    read = {i for node in nodes for i in node["inputs"] if i in tensors}
+    made = {i for node in nodes for i in node["outputs"]}
+    ends = {d["index"] for d in (*net.get_input_details(), *net.get_output_details())}
+    moved = sum(int(np.prod(tensors[i]["shape"])) * np.dtype(tensors[i]["dtype"]).itemsize for i in read - made | ends)
+
+    def shape(i: int) -> list[int]:
+        found: list[int] = tensors[i]["shape"].tolist() if i in tensors else []
+        return found
+
+    counted = (flops(n["op_name"], [shape(i) for i in n["inputs"]], shape(n["outputs"][0])) for n in nodes)
+    return Work(sum(counted), moved)
 
 
 def _load(path: Path, threads: int) -> Any:

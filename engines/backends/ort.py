@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends import F32
+from engines.backends import F32, ort_counting
 from engines.backends.providers import CPU, MENDS, ORDER, RTX, Attempt, attempts
 from engines.errors import UserError, first_line
 from engines.spec import EngineSpec, TensorSpec
+from engines.work import Work
 
 _BFLOAT16 = 16
 """Of onnx.TensorProto: the one dtype NumPy has no name for."""
@@ -37,6 +38,10 @@ class OrtSession:
 
     def run(self, x: F32) -> tuple[F32, ...]:
         return tuple(self._session.run(None, {self._input: x}))
+
+    def work(self, x: F32 | Mapping[str, NDArray[Any]]) -> Work:
+        """x: the input, or inputs by name."""
+        return ort_counting.work(self.path, x if isinstance(x, Mapping) else {self._input: x})
 
     def run_named(self, feeds: Mapping[str, NDArray[np.generic]], output: str) -> F32:
         """One output by name, for inputs by name. Raises UserError where the network does not take them."""
@@ -96,6 +101,11 @@ class OrtEngine:
             return self._bound(inputs, sizes)
         except Exception as e:  # onnxruntime raises its own classes, none of them exported
             raise UserError(f"{self.path} does not run: {first_line(e)}") from None
+
+    def work(self, inputs: Mapping[str, Any]) -> Work:
+        self.spec.measure(inputs)
+        feeds = {t.name: np.asarray(inputs[t.name], t.host_dtype) for t in self.spec.inputs}
+        return ort_counting.work(self.path, feeds, device="cuda" if self._on_gpu else "cpu")
 
     def _bound(self, inputs: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
         import torch

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from engines.backends import torch_counting
 from engines.backends.buckets import powers
 from engines.backends.graphs import GraphRunner, Tensors
 from engines.errors import UserError, first_line
 from engines.spec import EngineSpec
+from engines.work import Work
 
 AUTOCAST = {"": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 MODES = ("default", "max-autotune-no-cudagraphs")
@@ -70,6 +72,12 @@ class TorchEngine:
             with torch.no_grad():
                 out = self._launch(tensors)
         return {name: to_host(t) for name, t in out.items()} if host else out
+
+    def work(self, inputs: Mapping[str, Any]) -> Work:
+        self.spec.measure(inputs)
+        tensors = [to_device(inputs[t.name], t.dtype, self._device) for t in self.spec.inputs]
+        with self._narrowed():
+            return torch_counting.work(self._module, tensors, self._dtype)
 
     def _launch(self, inputs: Tensors) -> Tensors:
         try:

@@ -18,6 +18,7 @@ from engines.backends.graphs import GraphRunner, Launch, Tensors
 from engines.backends.torch_backend import find_device, to_device, to_host
 from engines.errors import UserError
 from engines.spec import EngineSpec
+from engines.work import Work
 
 MAJORS = (10, 11)
 WORKSPACE_BYTES = 4 << 30
@@ -98,6 +99,9 @@ class TrtEngine:
             )
         how = "+cuda-graph" if graphs else ""
         self.backend = f"tensorrt {trt.__version__}{how} on {self._device}"
+
+    def work(self, inputs: Mapping[str, Any]) -> Work:
+        raise UserError("TensorRT does not tell a plan's arithmetic")
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         sizes = self.spec.measure(inputs)

@@ -33,6 +33,7 @@ from engines.lite import Used
 from engines.networks import Network
 from engines.opening import How, open_engine
 from engines.store import Store
+from engines.work import Tap, as_it_is
 
 NAMES = (RF_DETR, GROUNDING_DINO)
 
@@ -62,8 +63,10 @@ class Grounding:
         )
 
 
-def open_detector(name: str, store: Store, how: How, cache: Cache, prompts: Sequence[str] = EVERYDAY) -> Opened:
-    """One of `NAMES`. prompts: what one that takes words looks for.
+def open_detector(
+    name: str, store: Store, how: How, cache: Cache, prompts: Sequence[str] = EVERYDAY, tap: Tap = as_it_is
+) -> Opened:
+    """One of `NAMES`. prompts: what one that takes words looks for. tap: is shown the engines.
 
     Raises UserError in one line where its files or what runs it are missing, and ValueError for another name."""
     if name not in NAMES:
@@ -74,12 +77,12 @@ def open_detector(name: str, store: Store, how: How, cache: Cache, prompts: Sequ
         weights = store.locate(item)
         if weights is None:
             raise UserError(store.lack(item))
-        detector = open_rf_detr(rf_detr(RF_DETR_MEDIUM, weights, item.sha256, store), how, cache)
+        detector = open_rf_detr(rf_detr(RF_DETR_MEDIUM, weights, item.sha256, store), how, cache, tap)
     else:
         files = grounding_files(store)
         if files is None:
             raise UserError(store.lack(item))
-        detector = open_grounding(GROUNDING_DINO_TINY, files, store, how, cache).looking_for(prompts)
+        detector = open_grounding(GROUNDING_DINO_TINY, files, store, how, cache, tap).looking_for(prompts)
     return Opened(detector, Used(name, item.role, detector.backend, item.sha256))
 
 
@@ -88,15 +91,19 @@ def usual() -> How:
     return How("torch", device="cuda" if torch.cuda.is_available() else "cpu")
 
 
-def open_rf_detr(network: Network, how: How, cache: Cache) -> EngineDetector:
-    return EngineDetector(network.name, open_engine(network, how, cache), COCO_IDS, device=how.device)
+def open_rf_detr(network: Network, how: How, cache: Cache, tap: Tap = as_it_is) -> EngineDetector:
+    return EngineDetector(
+        network.name, tap(network.name, open_engine(network, how, cache)), COCO_IDS, device=how.device
+    )
 
 
-def open_grounding(shape: GroundingShape, files: GroundingFiles, store: Store, how: How, cache: Cache) -> Grounding:
+def open_grounding(
+    shape: GroundingShape, files: GroundingFiles, store: Store, how: How, cache: Cache, tap: Tap = as_it_is
+) -> Grounding:
     modules = functools.cache(lambda: grounded(shape, files))  # both, once one of them is wanted
     frames, reads = grounding_dino(shape, files, store)
     return Grounding(
-        open_engine(replace(frames, module=lambda: modules()[0]), how, cache),
-        open_engine(replace(reads, module=lambda: modules()[1]), how, cache),
+        tap(frames.name, open_engine(replace(frames, module=lambda: modules()[0]), how, cache)),
+        tap(reads.name, open_engine(replace(reads, module=lambda: modules()[1]), how, cache)),
         hub.tokenizer(files.words), shape, how.device,
     )  # fmt: skip

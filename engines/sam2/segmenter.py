@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from engines.digest import sha256
 from engines.sam2.build import Sam2, build
+from engines.sam2.calls import calls
 from engines.sam2.encoder import Features, gather
 from engines.sam2.graphs import SIZES, GraphTracker
 from engines.sam2.prompt import Prompt, answer
 from engines.sam2.tracker import Tracker
 from engines.together import BatchCounts, Together
+from engines.work import Call
 from kernels.preprocess import preprocess
 
 F32 = NDArray[np.float32]
@@ -111,6 +113,10 @@ class Segmenter:
         with self._together.alone():
             for slot in slots:
                 self._tracker.remove(slot)
+
+    def calls(self) -> list[Call]:
+        """Its networks, called as they most often were."""
+        return calls(self._model, self._counts.usual("sam2-encode"), self._counts.usual("sam2-step"))
 
     def _look(self, frames: Sequence[U8]) -> list[Frame]:
         self._counts.add("sam2-encode", len(frames))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import msgspec
+
+from engines.versions import installed
 
 State = Literal["ok", "warn", "missing"]
 
@@ -36,10 +37,7 @@ def load(module: str, distribution: str) -> tuple[Any, str]:
         loaded = importlib.import_module(module)
     except Exception as e:  # a native module may raise anything at import
         return None, "not installed" if _absent(e, module) else first_line(e)
-    try:
-        return loaded, version(distribution)
-    except PackageNotFoundError:
-        return loaded, str(getattr(loaded, "__version__", "unknown version"))
+    return loaded, installed(distribution) or str(getattr(loaded, "__version__", "unknown version"))
 
 
 def _absent(e: Exception, module: str) -> bool:

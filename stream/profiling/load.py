@@ -30,18 +30,25 @@ Tell = Callable[[float], None]
 class Measured:
     """What came out of a load. begun_s, ended_s: of `time.monotonic`; what came before is warm-up and is not in here.
 
-    chunks, frames: that were finished. due: chunks that cameras had sent by then (offered loads). latency_s: from a
-    chunk's last frame to the commit of its events. waiting: chunks sent and not finished at the end.
+    done: when each chunk was finished, and its frames. due: chunks that cameras had sent by then (offered loads).
+    latency_s: from a chunk's last frame to the commit of its events. waiting: chunks sent and not finished at the end.
     """
 
     feeds: int
     begun_s: float = 0.0
     ended_s: float = 0.0
-    chunks: int = 0
-    frames: int = 0
+    done: list[tuple[float, int]] = field(default_factory=list)
     due: int = 0
     waiting: int = 0
     latency_s: list[float] = field(default_factory=list)
+
+    @property
+    def chunks(self) -> int:
+        return len(self.done)
+
+    @property
+    def frames(self) -> int:
+        return sum(frames for _, frames in self.done)
 
     @property
     def seconds(self) -> float:
@@ -145,8 +152,7 @@ class Loads:
                     measured.begun_s = time.monotonic()
                 return False
             if done is not None and done.chunk is not None:
-                measured.chunks += 1
-                measured.frames += done.chunk.frames
+                measured.done.append((now, done.chunk.frames))
             if now - measured.begun_s >= seconds:
                 measured.ended_s = now
             return bool(measured.ended_s)

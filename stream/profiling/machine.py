@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
+from engines.versions import installed
 from stream.gpu_metrics import Gpu, Nvml
 
 PACKAGES = (
@@ -28,12 +28,7 @@ def facts(library: Nvml | None = None) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "gpu": ", ".join(f"{g.name} ({g.total_bytes / 2**30:.0f} GB)" for g in library.gpus()) if library else "none",
     }
-    for package in PACKAGES:
-        try:
-            told[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return told
+    return told | {package: release for package in PACKAGES if (release := installed(package))}
 
 
 def resident_bytes() -> int:

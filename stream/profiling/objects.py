@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engines.crops import F32, U8
+from engines.work import Call
 from stream.patch import Bool
 from stream.sam import Seen, Segments
 
@@ -53,6 +54,9 @@ class Crowded:
 
     def forget(self, slots: Sequence[int]) -> None:
         self._segmenter.forget(slots)
+
+    def calls(self) -> list[Call]:
+        return self._segmenter.calls()
 
 
 def grid(count: int, size: tuple[int, int]) -> list[Bool]:

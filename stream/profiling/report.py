@@ -7,9 +7,13 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from stream.profiling.results import GpuTime, Load, Profile
+import numpy as np
 
-GREY, BLUE, ORANGE, GREEN = "#7d8590", "#3b82f6", "#f59e0b", "#10b981"
+from stream.profiling import roofline
+from stream.profiling.results import GpuTime, Load, Profile, Roofline
+
+GREY, BLUE, ORANGE, GREEN, RED, VIOLET = "#7d8590", "#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6"
+COLOURS = (BLUE, ORANGE, GREEN, RED, VIOLET, GREY)
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --weak: #7d8590; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
@@ -54,6 +58,7 @@ def page(found: Profile) -> str:
         _loads(found.loads),
         '<h2>Through time</h2><div class="plots">' + "".join(_timelines(found)) + "</div>",
         _gpu(found.gpu),
+        _roofline(found.roofline),
         _table("Rows of shared batches", ("engine", "rows: times"), [
             (engine, ", ".join(f"{n}: {c}" for n, c in sorted(sizes.items(), key=lambda one: int(one[0]))))
             for engine, sizes in found.batches.items()
@@ -99,7 +104,7 @@ def _loads(loads: Sequence[Load]) -> str:
 
 def _latency(loads: Sequence[Load]) -> str:
     figure, axes = _figure("seconds from a chunk's last frame to its events", "chunks")
-    for load, colour in zip(loads, (BLUE, ORANGE, GREEN, GREY, "#ef4444", "#8b5cf6"), strict=False):
+    for load, colour in zip(loads, COLOURS, strict=False):
         axes.hist(load.latency_s, bins=30, histtype="step", color=colour, linewidth=1.6, label=f"{load.feeds} feed(s)")
     axes.legend(frameon=False, labelcolor=GREY)
     return _svg(figure, "Latency by load")
@@ -152,6 +157,40 @@ def _gpu(gpu: GpuTime | None) -> str:
     return _table("GPU, traced", ("", ""), rows) + _table("Its kernels", ("kernel", "calls", "µs", "share"), kernels)
 
 
+def _roofline(found: Roofline | None) -> str:
+    if found is None or not found.points:
+        return ""
+    roofs = "; ".join(map(roofline.told, found.roofs))
+    table = _table("Rooflines", roofline.HEADS, list(map(roofline.cells, found.points)))
+    return f'{table}<p class="weak">{_t(roofs)}</p>' + _drawn(found)
+
+
+def _drawn(found: Roofline) -> str:
+    """Points under their roofs, but for those without arithmetic, which a logarithm has no place for."""
+    points = [p for p in found.points if p.flops]
+    if not points:
+        return ""
+    figure, axes = _figure("FLOP/byte", "GFLOP/s", size=(9.2, 4.0))
+    spread = [p.intensity for p in points]
+    ridges = [max(roof.gflops.values()) / roof.gb_s for roof in found.roofs]
+    at = np.geomspace(min(spread) / 3, 3 * max(*spread, *ridges), 200)
+    for roof, line in zip(found.roofs, ("-", "--"), strict=False):
+        used = {p.dtype for p in found.points if p.device == roof.device} | {"fp32"}
+        for i, (kind, peak) in enumerate((k, v) for k, v in roof.gflops.items() if k in used):
+            axes.plot(at, np.minimum(peak, at * roof.gb_s), line, color=GREY, linewidth=1.2)
+            label, place = f"{roof.device} {kind}", (at[-1 - 25 * i], peak)  # beside each other: peaks may be alike
+            axes.annotate(label, place, color=GREY, ha="right", va="bottom", fontsize=8)
+        axes.annotate(f"{roof.gb_s:,.0f} GB/s", (at[30], at[30] * roof.gb_s), color=GREY, ha="right", fontsize=8)
+    for i, p in enumerate(points):
+        marker = ("o", "D", "^", "v")[i // len(COLOURS) % 4] if p.kind == "engine" else "s"
+        axes.plot(p.intensity, p.gflops, marker, color=COLOURS[i % len(COLOURS)], label=f"{p.name} ({p.share:.0%})")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.margins(y=0.1)
+    figure.legend(loc="outside right center", frameon=False, labelcolor=GREY, fontsize=8)
+    return _svg(figure, "Rooflines: GFLOP/s by FLOP/byte")
+
+
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
@@ -160,14 +199,14 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     return f'<h2>{_t(title)}</h2><div class="wide"><table><tr>{top}{body}</table></div>'
 
 
-def _figure(x: str, y: str) -> tuple[Any, Any]:
+def _figure(x: str, y: str, size: tuple[float, float] = (5.2, 2.9)) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2, 2.9), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(x, color=GREY)
     axes.set_ylabel(y, color=GREY)
-    axes.tick_params(colors=GREY)
+    axes.tick_params(colors=GREY, which="both")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -80,9 +81,45 @@ class GpuTime(msgspec.Struct, frozen=True):
     kernels: list[Kernel]
 
 
+class Roof(msgspec.Struct, frozen=True):
+    """What a device (cpu, cuda) gives at most. gflops: of a large matrix product, by type: fp32, and tf32, bf16, fp16
+    where they are quicker. gb_s: read and written by a large copy."""
+
+    device: str
+    gflops: dict[str, float]
+    gb_s: float
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A call of an engine or a kernel, alone. us: its median. intensity: FLOPs a byte. share: of what the roof allows
+    at that intensity. bound: what the roof is made of there."""
+
+    name: str
+    kind: Literal["engine", "kernel"]
+    backend: str
+    device: str
+    dtype: str
+    rows: int
+    flops: int
+    moved_bytes: int
+    us: float
+    intensity: float
+    gflops: float
+    gb_s: float
+    share: float
+    bound: Literal["compute", "memory"]
+
+
+class Roofline(msgspec.Struct, frozen=True):
+    roofs: list[Roof]
+    points: list[Point]
+
+
 class Profile(msgspec.Struct, frozen=True):
     """One run. frames_s: of the saturated load, of all feeds together. rate: of the source, frames a second.
-    joules_a_frame: of all GPUs; None where nobody tells. missing: what could not be measured here, and why."""
+    joules_a_frame: of all GPUs; None where nobody tells. missing: what could not be measured here, and why.
+    frame_us: microseconds a frame of all feeds in `BLOCKS` parts of the saturated load, in order; those of earlier
+    releases have none, and no roofline."""
 
     format: int
     made_at: str
@@ -105,6 +142,8 @@ class Profile(msgspec.Struct, frozen=True):
     joules_a_frame: float | None
     batches: dict[str, dict[str, int]]
     missing: list[str]
+    frame_us: list[float] = []
+    roofline: Roofline | None = None
 
 
 def stages(spans: Sequence[Span]) -> list[Stage]:
@@ -120,6 +159,19 @@ def stages(spans: Sequence[Span]) -> list[Stage]:
         blocks = [round(float(np.median(part)), 1) for part in parts]
         found.append(Stage(name, len(values), p50, p95, p99, sum(values), sum(values) / total, blocks))
     return sorted(found, key=lambda s: -s.total_us)
+
+
+def frame_us(begun_s: float, done: Sequence[tuple[float, int]]) -> list[float]:
+    """Of chunks done (when, frames), in order: microseconds a frame in parts of as many chunks, each from the end of
+    the one before."""
+    found = []
+    for part in np.array_split(np.arange(len(done)), min(BLOCKS, len(done)) or 1):
+        frames = sum(done[i][1] for i in part)
+        if frames:
+            ended_s = done[part[-1]][0]
+            found.append(round((ended_s - begun_s) * 1e6 / frames, 1))
+            begun_s = ended_s
+    return found
 
 
 def read(path: Path) -> Profile:

@@ -15,11 +15,13 @@ from engines.together import BatchCounts
 from stream.chunk import ChunkHeader
 from stream.gpu_metrics import Nvml, nvml
 from stream.pipeline import Pipeline
-from stream.profiling import machine, report, results, trace
+from stream.profiling import kernel_calls, machine, report, results, trace
 from stream.profiling.load import Loads, Measured
 from stream.profiling.record import Recorder
 from stream.profiling.results import GpuTime, Load, Moment, Profile
+from stream.profiling.roofline import roofline
 from stream.profiling.tape import Tape
+from stream.profiling.taps import Taps
 from stream.sam import Segments
 
 HELD = 0.8
@@ -48,10 +50,11 @@ class Asked:
 
 
 def profile(
-    tape: Tape, asked: Asked, networks: Lite, segmenter: Segments | None, counts: BatchCounts, out: Path,
-    tell: Tell = lambda *_: None,
+    tape: Tape, asked: Asked, networks: Lite, segmenter: Segments | None, counts: BatchCounts, taps: Taps,
+    out: Path, tell: Tell = lambda *_: None,
 ) -> Profile:  # fmt: skip
-    """Measure, and write profile.json, profile.html and the traces into `out`, which is there."""
+    """Measure, and write profile.json, profile.html and the traces into `out`, which is there. taps: were shown the
+    networks."""
     library = nvml()
     recorder = Recorder(nvtx=asked.nvtx)
     pipeline = Pipeline(networks, segmenter=segmenter, stopwatch=recorder.stopwatch)
@@ -74,6 +77,12 @@ def profile(
     gpu = _gpu(loads, feeds, out, progress("trace the GPU", asked.warm_s + TRACED_S)) if quick else None
     offered = _offered(loads, tape, asked, measured, progress)
     used = machine.joules(samples)
+    width, height = tape.size
+    roofs, unknown = roofline(
+        [*taps.calls(), *(segmenter.calls() if segmenter is not None else [])],
+        kernel_calls.calls((height, width), feeds, "cuda" if quick else "cpu"),
+        lambda done: tell("rooflines", done, 1.0),
+    )
     found = Profile(
         format=results.FORMAT,
         made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -95,7 +104,9 @@ def profile(
         gpu=gpu,
         joules_a_frame=used / measured.frames if used is not None and measured.frames else None,
         batches={engine: {str(n): c for n, c in sizes.items()} for engine, sizes in counts.read().items()},
-        missing=_missing(library, gpu, recorder),
+        missing=[*_missing(library, gpu, recorder), *unknown],
+        frame_us=results.frame_us(measured.begun_s, measured.done),
+        roofline=roofs,
     )
     results.write(found, out / "profile.json")
     (out / "profile.html").write_text(report.page(found), "utf-8")

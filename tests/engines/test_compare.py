@@ -70,7 +70,7 @@ def test_random_sizes_take_turns() -> None:
 
 def test_times_by_a_clock() -> None:
     now = iter(np.arange(0, 100, 0.01))
-    t = measure(Known(), {"x": np.ones((1, 3))}, seconds=0.1, clock=lambda: float(next(now)))
+    t = measure(lambda: Known().run({"x": np.ones((1, 3))}), seconds=0.1, clock=lambda: float(next(now)))
     assert t.runs == 5
     assert t.best_ms == pytest.approx(10)
     assert t.median_ms == pytest.approx(t.p95_ms)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,7 +49,14 @@ def test_a_run_and_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "GPU use, memory, power and energy", "GPU kernels, gaps and bytes copied",
     ]  # fmt: skip
     page = (tmp_path / "first/profile.html").read_text()
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
+    assert found.roofline is not None
+    assert {"yolox-nano", "rle", "iou", "preprocess"} <= {p.name for p in found.roofline.points}
+    for p in found.roofline.points:
+        assert f" {p.name} " in said
+        assert 0 < p.share <= 1.3
+    assert "roof of cpu: fp32 products" in said
+    assert len(found.frame_us) >= 1
     assert not re.findall(r'(?:src|href)="(?!#)', page.replace("xlink:href", "")), "nothing is fetched"
     trace = json.loads(gzip.decompress((tmp_path / "first/stages.trace.json.gz").read_bytes()))
     assert len(trace["traceEvents"]) == sum(s.calls for s in found.stages)
@@ -77,6 +88,26 @@ def test_profile_sam2_with_objects_besides(tmp_path: Path) -> None:
     assert found.profile == "sam2 mini@256 drawn"
     assert set(found.batches) == {"sam2-encode", "sam2-step"}
     assert max(map(int, found.batches["sam2-step"])) >= 3
+    assert found.roofline is not None
+    counted = {p.name: p for p in found.roofline.points}
+    assert {"sam2-encoder", "sam2-attention", "sam2-decoder", "sam2-memory"} <= set(counted)
+    assert counted["sam2-attention"].rows == 1, "on a CPU objects are taken one by one"
+
+
+def test_sigterm_ends_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Under way is when its first temporary folder is there: the source is being recorded."""
+    command = [sys.executable, "-m", "stream.cli", "profile", "synthetic:two-people?seconds=60", "--out", "out"]
+    (tmp_path / "temporary").mkdir()
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env={**environment(), "TMPDIR": str(tmp_path / "temporary")}, stderr=subprocess.PIPE
+    )
+    while not list((tmp_path / "temporary").glob("strefer-profile-*")):
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate()
+    assert (running.returncode, said.decode().strip()) == (130, "strefer: stopped")
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize(

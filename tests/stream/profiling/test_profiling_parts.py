@@ -18,7 +18,7 @@ from engines.errors import UserError
 from stream.chunk import Chunk, ChunkHeader, decode_header
 from stream.decode.pyav import PyAVDecoder
 from stream.profiling import results
-from stream.profiling.compare import compare, differences
+from stream.profiling.compare import FRAME, compare, differences
 from stream.profiling.objects import Crowded, grid
 from stream.profiling.record import Recorder, Span
 from stream.profiling.results import Profile, Stage
@@ -148,7 +148,28 @@ def test_what_is_more_than_noise_is_told_and_noise_is_not() -> None:
     assert verdicts["same"].count("same") >= 96
     assert verdicts["slower"].count("slower") >= 96
     assert verdicts["faster"].count("faster") >= 96
-    assert [c.verdict for c in compare(before, before)] == ["same"] * 4
+    assert [c.verdict for c in compare(before, before)] == ["same"] * 3, "one part of `gone` tells no noise"
+
+
+def test_throughput_is_compared_as_stages_are() -> None:
+    rng = np.random.default_rng(2)
+
+    def run(frame_us: float) -> Profile:
+        return profile_of({}, frame_us=list(frame_us * (1 + 0.05 * rng.standard_normal(results.BLOCKS))))
+
+    slower, same = (compare(run(40_000), run(us))[0] for us in (60_000, 40_000))
+    assert (slower.name, slower.verdict, same.verdict) == (FRAME, "slower", "same")
+    assert slower.low < 1.5 < slower.high
+    assert compare(run(1), profile_of({})) == [], "a profile of an earlier release"
+
+
+def test_a_runs_frames_in_twelve_parts() -> None:
+    # Chunks of 10 frames, one a second, the last twelve of them two: 100,000 us a frame, then 200,000.
+    at = [*range(11, 23), *range(24, 48, 2)]
+    parts = results.frame_us(10, [(float(t), 10) for t in at])
+    assert parts == [100_000] * 6 + [200_000] * 6
+    assert results.frame_us(0, [(1.0, 4), (3.0, 2)]) == [250_000, 1_000_000]
+    assert results.frame_us(0, []) == []
 
 
 def test_what_else_differs_is_said() -> None:
