@@ -320,7 +320,7 @@ def test_what_the_log_refuses_ends_the_producer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("feed", [".", ".."])
 def test_feeds_that_are_no_folder(feed: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot have a spool"):
+    with pytest.raises(UserError, match="dots alone"):
         produce(open_sources([SCENE]), feed, MemoryLog(), spooling=Spooling(tmp_path))  # type: ignore[arg-type]
 
 
