@@ -6,13 +6,16 @@ for weak detections (Zhang et al., arXiv 2110.06864).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from engines.detections import Detections
 from kernels.iou import box_iou
 from stream import look as looks
-from stream.entity import RIGID, SOLID, Entity, Look, same_kind
+from stream.entity import RIGID, SOLID, Entity, same_kind
 from stream.outline import Outline, Outliner
 from stream.overlap import box_share, shadow
 from stream.patch import F32, iou, shared_area
@@ -22,6 +25,50 @@ from stream.view import FollowOptions, FollowState, View
 
 DRIFTED, DRIFTED_S = (0.6, 0.75), 1.0
 """How alike what is drawn of a person must stay to that person: found just now, and not found for that long."""
+SHOWS = 0.5
+"""Share of an entity that must be to be seen for its place alone to say that a detection is its."""
+MOST_DRAWN = 8
+"""Detections of a frame that are drawn before anybody takes them."""
+RECALLED = 0.7
+"""How alike somebody must be who comes out of hiding where no place explains it."""
+APART = 0.2
+"""How much more a detection looks like another who may be there, where it is not this one's whatever its place."""
+
+
+class _Drawn:
+    """Masks of a frame's detections, drawn where they are wanted, and whom they look like.
+
+    outlines: [D], None where nothing was drawn. alike: [E, D] float32, how alike each is to the entities that may be
+    there by now, no further away than they are large; 0 where that is not so, or cannot be told.
+    """
+
+    def __init__(
+        self, outliner: Outliner | SamMasks, entities: Sequence[Entity], view: View, found: Detections
+    ) -> None:
+        self._outliner, self._entities, self._view, self._found = outliner, list(entities), view, found
+        self.outlines: list[Outline | None] = [None] * len(found)
+        self.alike = np.zeros((len(entities), len(found)), np.float32)
+
+    def draw(self, d: int) -> Outline:
+        """The mask of a detection."""
+        known = self.outlines[d]
+        if known is not None:
+            return known
+        rgb, box, category = self._view.rgb, self._found.boxes[d], self._found.categories[d]
+        outline = self.outlines[d] = self._outliner.outline(rgb, box, category, None, grow=0.08)
+        look = looks.measure(rgb, outline.patch, None)
+        for i, e in enumerate(self._entities):
+            diagonal = float(np.hypot(e.box[2] - e.box[0], e.box[3] - e.box[1]))
+            gone = float(np.abs((e.box[:2] + e.box[2:]) - (box[:2] + box[2:])).max()) / 2
+            if look is not None and e.look is not None and gone <= diagonal and same_kind(e.category, category):
+                self.alike[i, d] = looks.similarity(look, looks.colours_only(e.look))
+        return outline
+
+    def looks_like_another(self) -> NDArray[np.bool_]:
+        """[E, D]: whether a detection looks much more like somebody else who may be there than like the entity."""
+        live = np.array([e.live for e in self._entities], bool)
+        another: NDArray[np.bool_] = (self.alike > 0) & (self.alike[live].max(axis=0, initial=0) - self.alike > APART)
+        return another
 
 
 class Associate:
@@ -30,28 +77,12 @@ class Associate:
     def __init__(self, outliner: Outliner | SamMasks, redraw: Redraw, options: FollowOptions) -> None:
         self._outliner, self._redraw, self._o = outliner, redraw, options
 
-    def _propose(self, state: FollowState, view: View, found: Detections) -> list[Outline | None]:
-        """Masks of detections whose owner boxes alone cannot tell: new ones and those that touch several entities."""
-        proposals: list[Outline | None] = []
-        boxes = np.array([e.box for e in state.entities], np.float32).reshape(-1, 4)
-        near = box_iou(found.boxes, boxes)
-        for i in range(len(found)):
-            rivals = int((near[i] > 0.15).sum())
-            strong = found.scores[i] >= self._o.new_score
-            if (
-                i < 8
-                and found.categories[i] != "object"
-                and ((rivals != 1 and strong) or (rivals > 1 and found.scores[i] >= 0.25))
-            ):
-                proposals.append(self._outliner.outline(view.rgb, found.boxes[i], found.categories[i], None, grow=0.08))
-            else:
-                proposals.append(None)
-        return proposals
-
     def step(self, state: FollowState, view: View, found: Detections) -> None:
         """Match, recall, begin; what nobody detected counts a miss."""
-        proposals = self._propose(state, view, found)
-        seen_looks = [looks.measure(view.rgb, p.patch, None) if p is not None else None for p in proposals]
+        drawn = _Drawn(self._outliner, state.entities, view, found)
+        for d in self._unclear(state, view, found):
+            drawn.draw(d)
+        another = drawn.looks_like_another()
         free_entities = list(range(len(state.entities)))
         free_found = list(range(len(found)))
         for least, gate in ((self._o.new_score, 0.2), (self._o.weak_score, 0.4)):
@@ -60,61 +91,69 @@ class Associate:
             if not ds or not es:
                 continue
             merit = np.array(
-                [[self._merit(state.entities[e], found, d, proposals[d], seen_looks[d]) for d in ds] for e in es]
+                [
+                    [self._merit(state.entities[e], found, d, drawn.outlines[d], drawn.alike[e, d]) for d in ds]
+                    for e in es
+                ]
             )
+            merit[another[np.ix_(es, ds)]] = 0.0
             for r, c in zip(*linear_sum_assignment(-merit), strict=True):
                 if merit[r, c] < gate:
                     continue
                 e, d = state.entities[es[r]], ds[c]
-                self._take(e, state.entities, view, found, d, proposals[d])
+                self._take(e, state.entities, view, found, d, drawn.outlines[d])
                 free_entities.remove(es[r])
                 free_found.remove(d)
-        self._recall(state, view, found, proposals, seen_looks, free_entities, free_found)
+        self._recall(state, view, found, drawn, free_entities, free_found)
         for i in free_entities:
             e = state.entities[i]
-            if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.2:
-                e.misses += 1 + 2 * self._drifted(e, view)  # who stands behind somebody cannot be asked to be detected
+            drifted = self._drifted(e, view)
+            if e.state == "tentative" or drifted or shadow(e, state.entities, view.size) < 0.2:
+                e.misses += 1 + 2 * drifted  # who stands behind somebody cannot be asked to be detected
         for d in free_found:
             if found.categories[d] == "object" and view.pts_us - state.object_us < self._o.object_every_us:
                 continue  # most of what only moves is nothing, and cutting it out is dear: try now and then
             if found.scores[d] >= self._o.new_score and len(state.entities) < self._o.max_entities:
-                self._begin(state, view, found, d, proposals[d])
+                self._begin(state, view, found, d, drawn.outlines[d])
+
+    def _unclear(self, state: FollowState, view: View, found: Detections) -> list[int]:
+        """Detections whose owner boxes alone cannot tell: new ones, and those that touch several entities, or one of
+        which too little is to be seen to be sure of its place."""
+        boxes = np.array([e.box for e in state.entities], np.float32).reshape(-1, 4)
+        near = box_iou(found.boxes, boxes) > 0.15
+        unclear = []
+        for d in range(min(len(found), MOST_DRAWN)):
+            rivals = np.flatnonzero(near[d])
+            least = 0.25 if len(rivals) > 1 else self._o.new_score
+            clear = len(rivals) == 1 and self._shows(state.entities[int(rivals[0])], view)
+            if not clear and found.categories[d] != "object" and found.scores[d] >= least:
+                unclear.append(d)
+        return unclear
 
     def _recall(
         self,
         state: FollowState,
         view: View,
         found: Detections,
-        proposals: list[Outline | None],
-        seen_looks: list[Look | None],
+        drawn: _Drawn,
         free_entities: list[int],
         free_found: list[int],
     ) -> None:
         """Third round: what no place explains may be somebody who was covered and comes out elsewhere: by look."""
-        for d in [d for d in free_found if found.scores[d] >= self._o.new_score]:
-            proposal = proposals[d]
-            if proposal is None:
-                continue
-            new = seen_looks[d]
-            best, best_alike = -1, 0.7
-            for i in free_entities:
-                e = state.entities[i]
-                diagonal = float(np.hypot(e.box[2] - e.box[0], e.box[3] - e.box[1]))
-                gone = float(np.abs((e.box[:2] + e.box[2:]) - (found.boxes[d, :2] + found.boxes[d, 2:])).max()) / 2
-                lost = e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0)
-                if not lost or gone > diagonal or not same_kind(e.category, found.categories[d]) or e.look is None:
-                    continue
-                alike = looks.similarity(new, looks.colours_only(e.look))
-                if alike > best_alike:
-                    best, best_alike = i, alike
-            if best >= 0:
+        for d in [d for d in free_found if found.scores[d] >= self._o.new_score and found.categories[d] != "object"]:
+            lost = [i for i in free_entities if _lost(state.entities[i])]
+            if not lost:
+                return
+            proposal = drawn.draw(d)
+            best = lost[int(drawn.alike[lost, d].argmax())]
+            if drawn.alike[best, d] > RECALLED:
                 e = state.entities[best]
                 e.patch = None
                 self._take(e, state.entities, view, found, d, proposal)
                 free_entities.remove(best)
                 free_found.remove(d)
 
-    def _merit(self, e: Entity, found: Detections, d: int, proposal: Outline | None, seen: Look | None) -> float:
+    def _merit(self, e: Entity, found: Detections, d: int, proposal: Outline | None, alike: float) -> float:
         """How well detection `d` fits the entity, in [0, 1]: by place, and where others are near by mask and look."""
         # Motion is a sign of life of whatever it is, and what only motion found may turn out to be anything.
         by_motion = (found.categories[d] == "object" and e.live) or e.category == "object"
@@ -129,8 +168,8 @@ class Associate:
             # A semantic network's mask takes in the neighbour too: only the pose network's says whose it is.
             trust = 0.65 if self._outliner.kind(found.categories[d]) == "pose" else 0.2
             fit = (1 - trust) * fit + trust * iou(proposal.patch, e.patch)
-        if seen is not None and e.look is not None and fit > 0.1:
-            fit += 0.4 * (looks.similarity(seen, looks.colours_only(e.look)) - 0.75)
+        if alike > 0 and fit > 0.1:
+            fit += 0.4 * (alike - 0.75)
         return fit
 
     def _take(
@@ -156,6 +195,10 @@ class Associate:
         alone_s = max(0.0, (view.pts_us - e.found_us) / 1e6)  # the longer nothing detects it, the less it is believed
         least = min(DRIFTED[1], DRIFTED[0] + (DRIFTED[1] - DRIFTED[0]) * alone_s / DRIFTED_S)
         return now is not None and looks.similarity(now, looks.colours_only(e.look)) < least
+
+    def _shows(self, e: Entity, view: View) -> bool:
+        """Whether most of it is to be seen, by the look of it: a sliver is taken along by who hides it."""
+        return e.patch is not None and e.patch.area >= SHOWS * e.reference_area and not self._drifted(e, view)
 
     def _whole(self, e: Entity, box: F32, others: list[Entity], view: View) -> F32:
         """The box of all of it: a rigid thing half of which is behind somebody is as large as it was."""
@@ -219,3 +262,8 @@ class Associate:
 def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:
     """Whether most of a detection's box lies in that of an entity of its kind."""
     return any(e.live and same_kind(e.category, category) and box_share(box, e.box) > 0.6 for e in entities)
+
+
+def _lost(e: Entity) -> bool:
+    """Whether nothing is sure about where it is."""
+    return e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0)

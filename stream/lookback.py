@@ -14,6 +14,8 @@ from stream.patch import F32, HALF, U8, Patch
 
 LEAST_SHARE, MOST_SHARE = 0.2, 2.0
 """Of the area of the mask that is followed back: less or more than that is something else."""
+LEAST = 48
+"""Pixels of a mask that can be followed back."""
 _DIFFERS = 12.0
 """Grey levels: more than noise and light change between two frames of one thing."""
 
@@ -48,7 +50,8 @@ def trace_back(past: Past, patch: Patch, from_us: int, size: tuple[int, int]) ->
         if agreement < 0.6 or difference > _DIFFERS:
             break
         patch = back.carry(patch).main_part()
-        if patch.area < max(48, LEAST_SHARE * start) or patch.area > MOST_SHARE * start:
+        least = LEAST if patch.at_edge(size) else max(LEAST, LEAST_SHARE * start)  # the rest is beyond the edge
+        if not least <= patch.area <= MOST_SHARE * start:
             break
         out.append((past.times[i - 1], patch))
     return out

@@ -56,6 +56,11 @@ class Patch(msgspec.Struct, frozen=True):
             return None
         return np.array([self.x0 + xs[0], self.y0 + ys[0], self.x0 + xs[-1] + 1, self.y0 + ys[-1] + 1], np.float32)
 
+    def at_edge(self, size: tuple[int, int]) -> bool:
+        """Whether the mask touches the border of a frame of `size` (H, W): more of the thing may be beyond it."""
+        box = self.box()
+        return box is not None and bool(min(box[0], box[1]) <= 2 or box[2] >= size[1] - 2 or box[3] >= size[0] - 2)
+
     def on(self, window: Window) -> U8:
         """The probabilities over another window, 0 where this patch says nothing."""
         x0, y0, x1, y1 = window

@@ -114,7 +114,7 @@ class Redraw:
             )
         if e.category in SOLID:
             patch = patch.solid()
-        if e.category in RIGID and trust < 1 and not at_edge(patch, view.size):
+        if e.category in RIGID and trust < 1 and not patch.at_edge(view.size):
             trust = _RIGID_TRUST  # its shape is known from before, and changes slowly
         if e.patch is not None and trust < 1:
             known = (e.shape or e.patch).on(patch.window)
@@ -159,10 +159,4 @@ def sight(e: Entity, view: View, landmarks: F32 | None) -> Sight:
 def _comes_in(e: Entity, view: View) -> bool:
     """Whether the entity is new and touches the frame's border: more of it shows in every frame, which flow cannot
     know."""
-    return e.patch is not None and view.pts_us - e.first_us < COMING_US and at_edge(e.patch, view.size)
-
-
-def at_edge(patch: Patch, size: tuple[int, int]) -> bool:
-    """Whether the mask touches the frame's border: more of the thing may be beyond it."""
-    box = patch.box()
-    return box is not None and bool(min(box[0], box[1]) <= 2 or box[2] >= size[1] - 2 or box[3] >= size[0] - 2)
+    return e.patch is not None and view.pts_us - e.first_us < COMING_US and e.patch.at_edge(view.size)

@@ -100,6 +100,7 @@ def test_a_network_is_counted_alike_in_both_of_its_forms() -> None:
     assert lite.moved_bytes < onnx_.moved_bytes, "its weights are float16"
 
 
+@pytest.mark.slow
 def test_packed_layers_of_sam2_are_counted_as_plain_ones() -> None:
     for packed, plain in zip(
         *(calls(build("mini", image_size=128, attention=a), 1, 1) for a in ("auto", "masked")), strict=True
@@ -118,5 +119,6 @@ def test_sam2_on_a_gpu_is_counted_through_its_own_attention() -> None:
         assert (own.work().device, own.work().dtype) == ("cuda", "bf16")
 
 
+@pytest.mark.slow
 def test_parts_that_did_not_run_are_not_called() -> None:
     assert [c.name for c in calls(build("mini", image_size=128), 1, 0)] == ["sam2-encoder"]

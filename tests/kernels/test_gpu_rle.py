@@ -72,6 +72,7 @@ def test_nothing(device: str) -> None:
     assert gpu.fill([], (9, 9), device).shape == (0, 9, 9)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.05, 0.5, 1.0]), st.integers(0, 99))
 def test_masks_there_already(h: int, w: int, share: float, seed: int) -> None:

@@ -45,6 +45,7 @@ def test_equals_pycocotools(pair: tuple[Bool, Bool], random) -> None:  # type: i
     assert np.array_equal(iou.mask_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy(), iou.mask_iou(a, b))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(groups(20), min_size=1, max_size=3))
 def test_kernel_many_groups_in_one_launch(drawn: list[tuple[Bool, Bool]]) -> None:

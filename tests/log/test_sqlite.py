@@ -226,6 +226,7 @@ def test_a_feed_without_end_does_not_grow_the_file(tmp_path: Path, monkeypatch: 
     log.close()
 
 
+@pytest.mark.slow
 def test_a_backlog_worked_off_is_given_back_to_the_disk(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path)
     for _ in range(80):

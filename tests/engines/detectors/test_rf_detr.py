@@ -108,6 +108,7 @@ def test_faint_ones_categories_of_none_and_slivers_are_left_out(detector: Engine
     assert found.boxes.tolist() == [[0, 0, 16, 10]]
 
 
+@pytest.mark.slow
 def test_onnx_agrees_with_torch(closed: Network, tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     engine, base = (open_engine(closed, How(b), cache) for b in ("onnxruntime-cpu", "torch"))

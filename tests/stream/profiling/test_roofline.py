@@ -45,6 +45,7 @@ def test_the_roof_of_a_type() -> None:
     assert point("kernel", a_call("x", exact), exact, 1.0, gpu).dtype == "fp32", "no kernel of ours rounds to tf32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
 def test_this_machines_roof_and_our_kernels_under_it(device: str) -> None:
     found, missing = roofline([], kernel_calls.calls((90, 160), 1, device))
