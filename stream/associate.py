@@ -189,7 +189,9 @@ class Associate:
 
     def _drifted(self, e: Entity, view: View) -> bool:
         """Whether the mask has slipped off: what it covers looks like something else."""
-        if e.patch is None or e.look is None or e.state == "tentative" or self._outliner.kind(e.category) != "pose":
+        if e.patch is None or e.look is None or e.state == "tentative":
+            return False
+        if e.category != "person" or self._outliner.kind(e.category) != "pose":
             return False  # a car half covered does look different; a person's pose network would have said so
         now = looks.measure(view.rgb, e.patch, None)
         alone_s = max(0.0, (view.pts_us - e.found_us) / 1e6)  # the longer nothing detects it, the less it is believed
