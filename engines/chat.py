@@ -277,7 +277,7 @@ def _library() -> Any:
     try:
         import openai
     except ImportError:
-        raise UserError("the package openai (3) is not installed: pip install 'strefer-stream[vlm]'") from None
+        raise UserError("the package openai (3) is not installed: pip install '.[vlm]'") from None
     return openai
 
 

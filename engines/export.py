@@ -25,7 +25,7 @@ def export_onnx(module: torch.nn.Module, spec: EngineSpec, target: Path) -> None
     try:
         import onnxscript  # noqa: F401 - torch.onnx imports it, and tells a missing one in twenty lines
     except ImportError:
-        raise UserError("onnxscript is not installed: pip install 'strefer-stream[engines]'") from None
+        raise UserError("onnxscript is not installed: pip install '.[engines]'") from None
     sizes = {axis.name: min(axis.most, max(2, axis.usual)) for axis in spec.axes}
     ranges = {
         axis.name: torch.export.Dim(axis.name, min=axis.least, max=axis.most) for axis in spec.axes if axis.most > 1

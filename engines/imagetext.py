@@ -151,7 +151,7 @@ def load(
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise UserError("tokenizers is not installed: pip install 'strefer-stream[imagetext]'") from None
+        raise UserError("tokenizers is not installed: pip install '.[imagetext]'") from None
     vision, text = (tap(f"imagetext-{part}", OrtSession(files[part], threads=threads)) for part in ("vision", "text"))
     for session, path, wanted in ((vision, files["vision"], "pixel_values"), (text, files["text"], "input_ids")):
         if wanted not in session.inputs:

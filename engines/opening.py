@@ -119,7 +119,7 @@ def _torch(network: Network, how: How) -> Engine:
     try:
         from engines.backends.torch_backend import TorchEngine
     except ImportError:
-        raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (or [gpu])") from None
+        raise UserError("torch is not installed: pip install '.[sam2]' (or [gpu])") from None
     return TorchEngine(
         network.spec, network.module(), device=how.device, compiled="compile" in how.backend,
         graphs="graph" in how.backend, autocast="" if how.precision == "fp32" else how.precision,
@@ -153,9 +153,7 @@ def _tensorrt(network: Network, how: How, cache: Cache, say: building.Say, progr
     try:
         from engines.backends.trt import TrtEngine, version
     except ImportError:
-        raise UserError(
-            "torch is not installed, on whose tensors TensorRT runs: install 'strefer-stream[gpu]'"
-        ) from None
+        raise UserError("torch is not installed, on whose tensors TensorRT runs: install '.[gpu]'") from None
     version()
     path = building.plan_file(network, how.precision, cache, how.device, say=say, progress=progress)
     return TrtEngine(network.spec, path.read_bytes(), device=how.device)

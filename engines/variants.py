@@ -125,7 +125,7 @@ def float16(source: Path, target: Path) -> None:
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as e:
-        raise UserError(f"{e.name} is not installed: pip install 'strefer-stream[engines]'") from None
+        raise UserError(f"{e.name} is not installed: pip install '.[engines]'") from None
     model = convert_float_to_float16(onnx.load(str(source)), keep_io_types=True)
     onnx.save(model, str(target))
 
@@ -140,7 +140,7 @@ def int8(source: Path, target: Path, examples: Sequence[Arrays]) -> None:
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as e:
-        raise UserError(f"{e.name} is not installed: pip install 'strefer-stream[engines]'") from None
+        raise UserError(f"{e.name} is not installed: pip install '.[engines]'") from None
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -179,5 +179,5 @@ def _import() -> Any:
         import onnx.numpy_helper
         import onnx.version_converter
     except ImportError:
-        raise UserError("onnx is not installed: pip install 'strefer-stream[engines]'") from None
+        raise UserError("onnx is not installed: pip install '.[engines]'") from None
     return onnx

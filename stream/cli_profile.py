@@ -57,7 +57,7 @@ class Profile:
         """Raises UserError where what it needs is not here."""
         if self.name == "sam2":
             if find_spec("torch") is None:
-                raise UserError("torch is not installed: pip install 'strefer-stream[sam2]' (docs/sam2.md)")
+                raise UserError("torch is not installed: pip install '.[sam2]' (docs/sam2.md)")
             self._weights()
             if self.detector and (lack := environment_store().lack(find(self.detector))):
                 raise UserError(lack)

@@ -45,7 +45,7 @@ def view(
     its keys and its bounds: docs/viewer.md.
     """
     if missing := [name for name in ("fastapi", "uvicorn", "websockets") if find_spec(name) is None]:
-        raise UserError(f"strefer view wants {', '.join(missing)}: pip install 'strefer-stream[view]'")
+        raise UserError(f"strefer view wants {', '.join(missing)}: pip install '.[view]'")
     from producers.cli import stop_on_signals
     from stream.viewer.feeds import Feeds
     from stream.viewer.gate import LOOPBACK, Door

@@ -183,6 +183,10 @@ class QueryBound(Body, frozen=True, kw_only=True):
     cues: list[str]
 
 
+TOO_LATE = "asked too late: nothing was looked at after it"
+"""Why a query found nobody that was asked once the feed's last frame had been followed."""
+
+
 class QueryUnbound(Body, frozen=True, kw_only=True):
     """A query let go of what it was bound to, was taken back, or found nobody by the end of the feed (`reason`)."""
 

@@ -27,6 +27,7 @@ from stream.background import Background
 from stream.chunk import Chunk, ChunkHeader
 from stream.entity import RIGID, Entity, Traits
 from stream.events import (
+    TOO_LATE,
     Body,
     ChunkDone,
     EngineUsed,
@@ -184,7 +185,8 @@ class Pipeline:
         events = self._pause(state, "end", body.at_us)
         for q in state.refer.queries:
             if not q.said_kind:
-                events.append(QueryUnbound(query=q.id, text=q.text, entities=[], reason="nobody fits"))
+                reason = "nobody fits" if q.looked else TOO_LATE
+                events.append(QueryUnbound(query=q.id, text=q.text, entities=[], reason=reason))
         state.started = False
         return [*events, body]
 

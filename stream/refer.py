@@ -76,6 +76,8 @@ class Query(msgspec.Struct):
     """The text as a language model read it; None where the default parser reads it."""
     asked: dict[int, Asked] = msgspec.field(default_factory=dict)
     """By entity: when those who look at the picture were asked whether it is meant."""
+    looked: bool = False
+    """Whether anything was looked at since it was asked."""
 
     @property
     def expression(self) -> Expression:
@@ -143,6 +145,7 @@ def rename(state: ReferState, gone: int, kept: int) -> None:
 def look(state: ReferState, present: Present, known: set[int]) -> list[Body]:
     """One look at the entities in sight. `known`: all that may still come back."""
     for q in state.queries:
+        q.looked = True
         for i in present:
             if q.roi and not _within(q.roi, present[i][1]):
                 _drop(q, i)

@@ -12,7 +12,7 @@ from string import Template
 
 import msgspec
 
-from stream.events import Action, MaskletFrame
+from stream.events import TOO_LATE, Action, MaskletFrame
 from stream.overlay import PALETTE, Pictures, Still
 from stream.story import EntityStory, Segment, Story, clock
 from stream.viewer.inline import fingerprint, script
@@ -138,7 +138,11 @@ def _queries(story: Story) -> str:
     for q in story.queries.values():
         who = ", ".join(f"<b>{i}</b> {_t(story.entities[i].expression)}" for i in q.entities if i in story.entities)
         verb = "are" if len(q.entities) > 1 else "is"
-        said = {"bound": f"{verb} {who}", "ambiguous": f"could be {who}", "unbound": "nobody fits"}[q.outcome]
+        said = {
+            "bound": f"{verb} {who}",
+            "ambiguous": f"could be {who}",
+            "unbound": TOO_LATE if q.reason == TOO_LATE else "nobody fits",
+        }[q.outcome]
         why = f"<small>score {q.score:.2f}: {_t(', '.join(q.cues))}</small>" if q.cues else ""
         rows.append(f'<li class="{q.outcome}">“{_t(q.text)}” {said} {why}</li>')
     return f'<section><h2>Queries</h2><ul class="queries">{"".join(rows)}</ul></section>'

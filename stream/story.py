@@ -75,6 +75,8 @@ class QueryStory(msgspec.Struct):
     entities: list[int] = msgspec.field(default_factory=list)
     score: float = 0.0
     cues: list[str] = msgspec.field(default_factory=list)
+    reason: str = ""
+    """Why it is unbound."""
 
 
 class Segment(msgspec.Struct):
@@ -166,7 +168,7 @@ def take(story: Story, event: Event) -> None:
                 body.query, body.text, "ambiguous", body.entities, body.score, body.cues
             )
         case QueryUnbound():
-            story.queries[body.query] = QueryStory(body.query, body.text)
+            story.queries[body.query] = QueryStory(body.query, body.text, reason=body.reason)
         case _:
             pass
 

@@ -56,7 +56,7 @@ class Otlp:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
             from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
         except ImportError:
-            raise UserError("OpenTelemetry is not installed: pip install 'strefer-stream[tracing]'") from None
+            raise UserError("OpenTelemetry is not installed: pip install '.[tracing]'") from None
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a collector that is away is no news
         self._trace: Any = trace
         self._carrier = TraceContextTextMapPropagator()

@@ -222,6 +222,8 @@ class Worker:
         if isinstance(header, ChunkHeader) and self._skips(state, header, now):
             state.seq = header.seq
             return Task(partial(self._commit, now, state, [], 0, None, header))
+        if state.seq < 0:
+            self._say.info("feed begun", feed=record.key)
         events = self._bridge(state, header)
         work = self._lanes.submit(self._lane(state, header, now))
         return Task(partial(self._finish, now, state, before, events, work), work)

@@ -79,10 +79,10 @@ def test_a_missing_module_is_one_row_with_its_mend(
 @pytest.mark.parametrize(
     ("package", "name", "mend"),
     [
-        ("safetensors", "[detectors]", 'pip install "strefer-stream[detectors]"'),
-        ("opentelemetry-sdk", "[tracing]", 'pip install "strefer-stream[tracing]"'),
-        ("websockets", "[view]", 'pip install "strefer-stream[view]"'),
-        ("kafka-python", "[kafka]", 'pip install "strefer-stream[kafka]"'),
+        ("safetensors", "[detectors]", 'pip install ".[detectors]"'),
+        ("opentelemetry-sdk", "[tracing]", 'pip install ".[tracing]"'),
+        ("websockets", "[view]", 'pip install ".[view]"'),
+        ("kafka-python", "[kafka]", 'pip install ".[kafka]"'),
         ("nvidia-ml-py", "NVML", 'pip install "nvidia-ml-py"'),
     ],
 )

@@ -204,7 +204,7 @@ def _import() -> Any:
     try:
         import onnxruntime as ort
     except ImportError:
-        raise UserError("onnxruntime is not installed: pip install 'strefer-stream[cpu]' (or [gpu])") from None
+        raise UserError("onnxruntime is not installed: pip install '.[cpu]' (or [gpu])") from None
     return ort
 
 

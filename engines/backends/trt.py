@@ -171,7 +171,7 @@ def _import() -> Any:
         import tensorrt as trt
     except (ImportError, OSError):
         raise UserError(
-            "TensorRT is not installed: pip install 'strefer-stream[tensorrt]' where NVIDIA's package index can be "
+            "TensorRT is not installed: pip install '.[tensorrt]' where NVIDIA's package index can be "
             "reached, or work in NVIDIA's pytorch image"
         ) from None
     if _major(trt) not in MAJORS:

@@ -15,7 +15,7 @@ from engines.detectors.shapes import RfDetrShape
 from engines.errors import UserError, first_line
 from engines.labels import COCO_IDS
 
-MISSING = "transformers is not installed: pip install 'strefer-stream[detectors]'"
+MISSING = "transformers is not installed: pip install '.[detectors]'"
 
 
 def rf_detr(shape: RfDetrShape, weights: Path) -> Any:

@@ -17,7 +17,7 @@ try:
     import pyarrow as pa
     import pyarrow.parquet as pq
 except ImportError:
-    raise UserError("the format parquet needs pyarrow: pip install 'strefer-stream[dataset]'") from None
+    raise UserError("the format parquet needs pyarrow: pip install '.[dataset]'") from None
 
 _TEXTS = pa.list_(pa.string())
 _SPAN = pa.list_(pa.int64())

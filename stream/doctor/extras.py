@@ -20,7 +20,7 @@ EXTRAS = {
 
 
 def extras() -> list[Row]:
-    rows = [_row(f"[{name}]", what, packages, f"strefer-stream[{name}]") for name, (what, packages) in EXTRAS.items()]
+    rows = [_row(f"[{name}]", what, packages, f".[{name}]") for name, (what, packages) in EXTRAS.items()]
     # Alone, for the extra it belongs to (gpu) brings another onnxruntime.
     return [*rows, _row("NVML", "figures of GPUs in /metrics and strefer profile", ("nvidia-ml-py",), "nvidia-ml-py")]
 

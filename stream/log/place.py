@@ -82,4 +82,4 @@ def _kafka_wanted() -> Iterator[None]:
     except ModuleNotFoundError as e:
         if e.name != "kafka":
             raise
-        raise UserError("--kafka wants kafka-python: pip install 'strefer-stream[kafka]'") from None
+        raise UserError("--kafka wants kafka-python: pip install '.[kafka]'") from None

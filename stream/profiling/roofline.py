@@ -43,7 +43,7 @@ def roofline(
             if work.device not in roofs:
                 roofs[work.device] = roof.measure(work.device)
         except ImportError as e:
-            missing.append(f"roofline of {call.name}: {e.name} is not installed: pip install 'strefer-stream[sam2]'")
+            missing.append(f"roofline of {call.name}: {e.name} is not installed: pip install '.[sam2]'")
             continue
         except (UserError, RuntimeError) as e:  # a GPU without memory left is PyTorch's RuntimeError
             missing.append(f"roofline of {call.name}: {first_line(e)}")

@@ -158,4 +158,4 @@ def test_towers_the_wrong_way_round(tmp_path: Path) -> None:
 def test_tokenizers_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tmp_path / "imagetext")
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    assert told(tmp_path) == ["tokenizers is not installed: pip install 'strefer-stream[imagetext]'"]
+    assert told(tmp_path) == ["tokenizers is not installed: pip install '.[imagetext]'"]

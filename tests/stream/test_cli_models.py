@@ -46,7 +46,7 @@ def test_without_the_package_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     assert main(["worker", "--log", str(tmp_path), "--vlm", URL, "--vlm-model", "eye"]) == 2
-    assert "pip install 'strefer-stream[vlm]'" in capsys.readouterr().err
+    assert "pip install '.[vlm]'" in capsys.readouterr().err
 
 
 def test_both_spend_one_budget_and_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

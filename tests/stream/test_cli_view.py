@@ -63,7 +63,7 @@ def test_what_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setattr(cli_view, "find_spec", lambda name: None if name == "fastapi" else find_spec(name))
     said = refused(capsys, "--log", str(folder))
-    assert said == "strefer: strefer view wants fastapi: pip install 'strefer-stream[view]'\n"
+    assert said == "strefer: strefer view wants fastapi: pip install '.[view]'\n"
 
 
 @pytest.mark.slow

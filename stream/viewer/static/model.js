@@ -2,7 +2,7 @@
 
 /** @typedef {[number, number, string]} Part start_us, end_us, and why it ended or what it was */
 /** @typedef {{entity: number, category: string, expression: string, presences: Part[], actions: Part[], picture_us: number}} Entity */
-/** @typedef {{query: string, text: string, outcome: string, entities: number[], score: number, cues: string[], all: boolean, roi: [number, number][]}} Asked */
+/** @typedef {{query: string, text: string, outcome: string, entities: number[], score: number, cues: string[], reason: string, all: boolean, roi: [number, number][]}} Asked */
 /** @typedef {{seq: number, start_us: number, end_us: number}} Chunk */
 /** @typedef {{at_us: number, text: string, entity: number}} Happening */
 
@@ -117,6 +117,7 @@ export class Feed {
       return {
         query: q.query, text: q.text, all: q.all, roi: q.roi,
         outcome: same ? a.outcome : "asked", entities: same ? a.entities : [], score: same ? a.score : 0, cues: same ? a.cues : [],
+        reason: same ? a.reason : "",
       };
     });
   }

@@ -134,7 +134,8 @@ export function answerOf(q) {
   if (!q.text) return MASK;
   if (q.outcome === "bound") return `${q.entities.length > 1 ? "are" : "is"} ${q.entities.join(" and ")}`;
   if (q.outcome === "ambiguous") return `could be ${q.entities.join(" or ")}`;
-  return q.outcome === "asked" ? "asked; no answer yet" : "nobody fits";
+  if (q.outcome === "asked") return "asked; no answer yet";
+  return q.reason.startsWith("asked too late") ? q.reason : "nobody fits";
 }
 
 export class Queries {

@@ -109,7 +109,7 @@ function troubleOf(line) {
   if (!up && refused) return `The viewer's server refuses: ${refused}.`;
   if (!up) return "The viewer's server does not answer: trying again.";
   if (logTrouble) return `The log cannot be read: ${logTrouble}`;
-  if (!lines.length) return "No feed yet: a worker has to follow one (strefer worker).";
+  if (!lines.length) return "No feed yet: one shows here once a worker (strefer worker) has followed its first chunk.";
   if (line && !line.ended && line.silent_s >= 15) return `No news of ${line.feed} for ${line.silent_s} s: is its worker running?`;
   return player.trouble ? `This stretch cannot be shown: ${player.trouble}` : "";
 }

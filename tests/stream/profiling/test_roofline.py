@@ -86,7 +86,7 @@ def test_what_cannot_be_counted_or_run_is_a_line() -> None:
     assert found == Roofline([], [])
     assert missing == [
         "roofline of plan: it does not tell",
-        "roofline of rle: numba is not installed: pip install 'strefer-stream[sam2]'",
+        "roofline of rle: numba is not installed: pip install '.[sam2]'",
     ]
     assert done == [0, 0.5, 1]
 
