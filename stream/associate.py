@@ -108,8 +108,10 @@ class Associate:
         for i in free_entities:
             e = state.entities[i]
             drifted = self._drifted(e, view)
-            if e.state == "tentative" or drifted or shadow(e, state.entities, view.size) < 0.2:
-                e.misses += 1 + 2 * drifted  # who stands behind somebody cannot be asked to be detected
+            if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.2:
+                e.misses += 1 + 2 * drifted
+            else:  # who stands behind somebody cannot be asked to be detected
+                e.misses += drifted
         for d in free_found:
             if found.categories[d] == "object" and view.pts_us - state.object_us < self._o.object_every_us:
                 continue  # most of what only moves is nothing, and cutting it out is dear: try now and then
@@ -141,7 +143,7 @@ class Associate:
     ) -> None:
         """Third round: what no place explains may be somebody who was covered and comes out elsewhere: by look."""
         for d in [d for d in free_found if found.scores[d] >= self._o.new_score and found.categories[d] != "object"]:
-            lost = [i for i in free_entities if _lost(state.entities[i])]
+            lost = [i for i in free_entities if self._lost(state.entities[i], view)]
             if not lost:
                 return
             proposal = drawn.draw(d)
@@ -197,6 +199,12 @@ class Associate:
         alone_s = max(0.0, (view.pts_us - e.found_us) / 1e6)  # the longer nothing detects it, the less it is believed
         least = min(DRIFTED[1], DRIFTED[0] + (DRIFTED[1] - DRIFTED[0]) * alone_s / DRIFTED_S)
         return now is not None and looks.similarity(now, looks.colours_only(e.look)) < least
+
+    def _lost(self, e: Entity, view: View) -> bool:
+        """Whether nothing is sure about where it is."""
+        return e.live and (
+            e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0 or self._drifted(e, view)
+        )
 
     def _shows(self, e: Entity, view: View) -> bool:
         """Whether most of it is to be seen, by the look of it: a sliver is taken along by who hides it."""
@@ -264,8 +272,3 @@ class Associate:
 def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:
     """Whether most of a detection's box lies in that of an entity of its kind."""
     return any(e.live and same_kind(e.category, category) and box_share(box, e.box) > 0.6 for e in entities)
-
-
-def _lost(e: Entity) -> bool:
-    """Whether nothing is sure about where it is."""
-    return e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0)
