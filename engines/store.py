@@ -80,6 +80,8 @@ class Store:
         if here is not None:
             return here
         target = self.cache / item.path
+        if target.is_dir():
+            raise UserError(f"{target} is a folder where a file belongs: remove it, and pull {item.name} again")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as e:

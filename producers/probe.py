@@ -29,7 +29,8 @@ def require_video(container: InputContainer, name: str) -> None:
     """Raise UserError where there is no video track or nothing that decodes it."""
     if not container.streams.video:
         kinds = sorted({s.type for s in container.streams})
-        raise UserError(f"{name} has no video track, only {' and '.join(kinds) or 'nothing'}; name a file with video")
+        only = f", only {' and '.join(kinds)}," if kinds else ""
+        raise UserError(f"{name} has no video track{only} that can be read; name a file with video")
     track = container.streams.video[0]
     if track.codec_context is None:
         raise UserError(f"{name}: this FFmpeg has no decoder for its video codec; convert it, for example to H.264")

@@ -44,8 +44,8 @@ class LogAwayError(RuntimeError):
 
 def check_name(name: str, of: Literal["feed", "query"]) -> str:
     """The name, which may stand in a key. Raises UserError where it may not."""
-    if not re.fullmatch(r"[\w.-]{1,200}", name):
-        raise UserError(f"{name[:80]!r} is no name for a {of}: use up to 200 letters, digits, '-', '_' and '.'")
+    if not re.fullmatch(r"[\w.-]+", name) or len(name.encode()) > 200:  # bytes: a folder's name has 255 at most
+        raise UserError(f"{name[:80]!r} is no name for a {of}: use letters, digits, '-', '_', '.', 200 bytes at most")
     if not name.strip("."):
         raise UserError(f"{name!r} is no name for a {of}: dots alone are none in an address, nor of a folder")
     return name

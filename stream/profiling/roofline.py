@@ -7,6 +7,7 @@ FLOPs that moves B bytes takes at least the longer of F / peak and B / bandwidth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from subprocess import SubprocessError
 from typing import Literal
 
 from engines.errors import UserError, first_line
@@ -19,6 +20,9 @@ SECONDS = 0.5
 """How long each is called, and five times at least."""
 WIDE = {"fp32": "tf32"}
 """What cuDNN and ONNX Runtime compute float32 tensors in, on a GPU."""
+_FAILURES = (UserError, RuntimeError, MemoryError, OSError, ValueError, SubprocessError)
+"""Of one call or roof; the run that was measured is not to be lost for it. A GPU without memory left is PyTorch's
+RuntimeError."""
 HEADS = (
     "engine or kernel", "runs on", "rows", "GFLOP", "MB", "FLOP/byte", "ms", "GFLOP/s", "GB/s", "of its roof",
     "bound by",
@@ -45,7 +49,7 @@ def roofline(
         except ImportError as e:
             missing.append(f"roofline of {call.name}: {e.name} is not installed: pip install '.[sam2]'")
             continue
-        except (UserError, RuntimeError) as e:  # a GPU without memory left is PyTorch's RuntimeError
+        except _FAILURES as e:
             missing.append(f"roofline of {call.name}: {first_line(e)}")
             continue
         points.append(point(kind, call, work, seconds, roofs[work.device]))

@@ -32,6 +32,8 @@ WAITING = 2
 """Chunks of a feed that may wait at the end of a load that is held: the one in work, and the next."""
 TRACED_S = 2.0
 MOST_LOADS = 6
+MOST_FRAMES = 8
+"""That `preprocess` takes at once under the roof: a batch, however many feeds there are."""
 Tell = Callable[[str, float, float], None]
 """Progress: (what is being done, seconds of it done, seconds in all)."""
 
@@ -80,7 +82,7 @@ def profile(
     width, height = tape.size
     roofs, unknown = roofline(
         [*taps.calls(), *(segmenter.calls() if segmenter is not None else [])],
-        kernel_calls.calls((height, width), feeds, "cuda" if quick else "cpu"),
+        kernel_calls.calls((height, width), min(feeds, MOST_FRAMES), "cuda" if quick else "cpu"),
         lambda done: tell("rooflines", done, 1.0),
     )
     found = Profile(

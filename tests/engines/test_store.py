@@ -87,6 +87,12 @@ def test_a_damaged_file_is_pulled_anew(tmp_path: Path, served: tuple[str, Path],
     assert damaged == path or damaged.read_bytes() == DATA[:-1], "a folder of the user's is not written to"
 
 
+def test_a_folder_where_a_file_belongs(tmp_path: Path) -> None:
+    (tmp_path / "cache" / ITEM.path).mkdir(parents=True)
+    with pytest.raises(UserError, match="is a folder where a file belongs: remove it"):
+        Store(tmp_path / "cache", None).pull(ITEM)
+
+
 def test_samples_have_a_folder_of_their_own(tmp_path: Path) -> None:
     sample = catalogue.find("bikes")
     (tmp_path / "models").mkdir()

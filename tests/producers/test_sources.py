@@ -75,7 +75,7 @@ def _empty_folder(folder: Path) -> Path:
         (_truncated, r"is cut off: its index \(moov\) is missing"),
         (_text, "is a text file, not a video"),
         (_noise, "is not a video that FFmpeg can read"),
-        (_audio, "has no video track, only audio"),
+        (_audio, "has no video track, only audio, that can be read"),
         (_zero_frames, "holds no video frame"),
         (_unknown_codec, "has no decoder for its video codec"),
         (_empty_folder, "holds no video file"),

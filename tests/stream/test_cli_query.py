@@ -72,6 +72,7 @@ def test_regions(home: Path) -> None:
         (["xyzzy", "--feed", "a"], "nothing in the query 'xyzzy' is understood"),
         (["the dog", "--feed", "a/b"], "is no name for a feed"),
         (["the dog", "--feed", ".."], "is no name for a feed"),
+        (["the dog", "--feed", "日" * 67], "200 bytes at most"),
         (["the dog", "--feed", "a", "--id", "b c"], "is no name for a query"),
         (["the dog", "--feed", "a", "--id", "*"], "is no name for a query"),
         (["the dog", "--feed", "a", "--roi", "0,0,2,2"], "leaves the frame"),

@@ -57,7 +57,7 @@ def test_this_machines_roof_and_our_kernels_under_it(device: str) -> None:
     assert [(p.name, p.kind, p.rows) for p in found.points] == [
         ("rle", "kernel", 16), ("iou", "kernel", 16), ("preprocess", "kernel", 1),
     ]  # fmt: skip
-    assert all(0 < p.share <= 1.3 for p in found.points)
+    assert all(0 < p.share < 10 for p in found.points)  # what stays in caches may pass a copy's bandwidth
     assert f"{device}: fp32 products" in told(measured)
     assert all(len(cells(p)) == len(HEADS) for p in found.points)
 
