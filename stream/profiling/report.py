@@ -31,6 +31,13 @@ figure { margin: 0; } svg { width: 100%; height: auto; }
 """
 
 
+_ROOFLINE = (
+    "Each dot is a call made alone: the higher, the more arithmetic a second; the further right, the more of it for "
+    "each byte. The line above is the most this machine gave, by its memory on the slope and by its arithmetic on the "
+    "level; the percentage is how near a call comes to it. Other work on the machine changes both."
+)
+
+
 def page(found: Profile) -> str:
     """The whole page."""
     width, height = found.size
@@ -162,7 +169,7 @@ def _roofline(found: Roofline | None) -> str:
         return ""
     roofs = "; ".join(map(roofline.told, found.roofs))
     table = _table("Rooflines", roofline.HEADS, list(map(roofline.cells, found.points)))
-    return f'{table}<p class="weak">{_t(roofs)}</p>' + _drawn(found)
+    return f'{table}<p class="weak">{_ROOFLINE} {_t(roofs)}.</p>' + _drawn(found)
 
 
 def _drawn(found: Roofline) -> str:
