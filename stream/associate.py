@@ -112,8 +112,6 @@ class Associate:
                 e.misses += 1 + 2 * drifted
             else:  # who stands behind somebody cannot be asked to be detected
                 e.misses += drifted
-            if drifted:
-                e.patch = None  # no mask rather than one of somebody else, or of a wall
         for d in free_found:
             if found.categories[d] == "object" and view.pts_us - state.object_us < self._o.object_every_us:
                 continue  # most of what only moves is nothing, and cutting it out is dear: try now and then

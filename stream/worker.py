@@ -223,7 +223,7 @@ class Worker:
             state.seq = header.seq
             return Task(partial(self._commit, now, state, [], 0, None, header))
         if state.seq < 0:
-            self._say.info("feed begun", feed=record.key)
+            self._say.info("feed begun", feed=record.key, seq=header.seq)
         events = self._bridge(state, header)
         work = self._lanes.submit(self._lane(state, header, now))
         return Task(partial(self._finish, now, state, before, events, work), work)

@@ -215,5 +215,5 @@ def test_the_endpoint_comes_from_named_variables() -> None:
 
 def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(UserError, match=r"pip install 'strefer-stream\[vlm\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[vlm\]'"):
         Chat(Endpoint("http://host/v1", "m"))

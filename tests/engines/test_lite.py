@@ -72,7 +72,7 @@ def test_a_network_that_does_not_load_is_done_without(tmp_path: Path, monkeypatc
 
 def test_onnxruntime_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r"onnxruntime is not installed: pip install 'strefer-stream\[cpu\]'"):
+    with pytest.raises(UserError, match=r"onnxruntime is not installed: pip install '\.\[cpu\]'"):
         OrtSession(model_folder() / find("yolox-nano").path)
 
 

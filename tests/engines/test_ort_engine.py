@@ -189,5 +189,5 @@ def test_a_batch_that_the_file_does_not_take(reid: tuple[EngineSpec, Path]) -> N
 
 def test_onnxruntime_missing(reid: tuple[EngineSpec, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r"onnxruntime is not installed: pip install 'strefer-stream\[cpu\]'"):
+    with pytest.raises(UserError, match=r"onnxruntime is not installed: pip install '\.\[cpu\]'"):
         OrtEngine(*reid)

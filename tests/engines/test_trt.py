@@ -199,7 +199,7 @@ def test_other_majors(use: Use, version: str) -> None:
 
 def test_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(UserError, match=r"TensorRT is not installed: pip install 'strefer-stream\[tensorrt\]'"):
+    with pytest.raises(UserError, match=r"TensorRT is not installed: pip install '\.\[tensorrt\]'"):
         trt.version()
 
 

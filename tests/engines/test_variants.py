@@ -173,7 +173,7 @@ def test_missing_onnx(networks: dict[str, Network], tmp_path: Path, monkeypatch:
     import sys
 
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UserError, match=r"onnx is not installed: pip install 'strefer-stream\[engines\]'"):
+    with pytest.raises(UserError, match=r"onnx is not installed: pip install '\.\[engines\]'"):
         open_engine(networks["yolox-nano"], How("onnxruntime"), Cache(tmp_path))
 
 

@@ -158,7 +158,7 @@ def test_without_the_package_it_says_what_to_install(
     assert loaded.detector is not None
     assert loaded.detector.name == "yolox-nano"
     assert loaded.missing[-1] == "transformers is not installed: pip install '.[detectors]'"
-    with pytest.raises(UserError, match=r"strefer-stream\[detectors\]"):
+    with pytest.raises(UserError, match=r"\.\[detectors\]"):
         Profile("sam2", drawn=True, detector="grounding-dino-tiny").networks()
 
 
