@@ -247,7 +247,10 @@ def _truth(f: Facts, c: Claim) -> bool | None:
                 return None
             return later[0][1] == c.other
         case "together":
-            both = sorted((max(a, x), min(b, y)) for a, b in mine for x, y in theirs if max(a, x) < min(b, y))
+            met = sorted((max(a, x), min(b, y)) for a, b in mine for x, y in theirs if max(a, x) <= min(b, y))
+            both = [span for span in met if span[0] < span[1]]
+            if met and not both:
+                return None  # one frame shows both: neither a time together nor never
             return both == [tuple(s) for s in c.spans] and bool(both) if both or not mine or not theirs else False
         case "larger" | "left_of":
             if c.entity <= c.other:

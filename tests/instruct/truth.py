@@ -83,7 +83,7 @@ def true_of(told: Told, c: Claim, first: int, last: int) -> bool:
             return (later.get(c.other) == min(later.values())) is c.holds
         case "together":
             both = set(seen(a)) & set(seen(b))
-            return bool(both) if c.holds else len(both) <= 1
+            return bool(both) is c.holds
         case "larger" | "left_of":
             assert a is not None
             assert b is not None
