@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
+from engines.versions import installed
 from stream.doctor.rows import Row
 
 EXTRAS = {
@@ -26,15 +25,7 @@ def extras() -> list[Row]:
 
 
 def _row(name: str, what: str, packages: tuple[str, ...], install: str) -> Row:
-    found = {package: _version(package) for package in packages}
+    found = {package: installed(package) for package in packages}
     if lacking := [package for package, there in found.items() if not there]:
         return Row(name, "warn", f"{', '.join(lacking)} not installed, for {what}", f'pip install "{install}"')
     return Row(name, "ok", ", ".join(f"{package} {there}" for package, there in found.items()))
-
-
-def _version(package: str) -> str:
-    """The version that is installed, "" for none."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
