@@ -80,7 +80,8 @@ class Associate:
     def step(self, state: FollowState, view: View, found: Detections) -> None:
         """Match, recall, begin; what nobody detected counts a miss."""
         drawn = _Drawn(self._outliner, state.entities, view, found)
-        for d in self._unclear(state, view, found):
+        drifted = [self._drifted(e, view) for e in state.entities]
+        for d in self._unclear(state, found, drifted):
             drawn.draw(d)
         another = drawn.looks_like_another()
         free_entities = list(range(len(state.entities)))
@@ -104,21 +105,20 @@ class Associate:
                 self._take(e, state.entities, view, found, d, drawn.outlines[d])
                 free_entities.remove(es[r])
                 free_found.remove(d)
-        self._recall(state, view, found, drawn, free_entities, free_found)
+        self._recall(state, view, found, drawn, drifted, free_entities, free_found)
         for i in free_entities:
             e = state.entities[i]
-            drifted = self._drifted(e, view)
             if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.2:
-                e.misses += 1 + 2 * drifted
+                e.misses += 1 + 2 * drifted[i]
             else:  # who stands behind somebody cannot be asked to be detected
-                e.misses += drifted
+                e.misses += drifted[i]
         for d in free_found:
             if found.categories[d] == "object" and view.pts_us - state.object_us < self._o.object_every_us:
                 continue  # most of what only moves is nothing, and cutting it out is dear: try now and then
             if found.scores[d] >= self._o.new_score and len(state.entities) < self._o.max_entities:
                 self._begin(state, view, found, d, drawn.outlines[d])
 
-    def _unclear(self, state: FollowState, view: View, found: Detections) -> list[int]:
+    def _unclear(self, state: FollowState, found: Detections, drifted: list[bool]) -> list[int]:
         """Detections whose owner boxes alone cannot tell: new ones, and those that touch several entities, or one of
         which too little is to be seen to be sure of its place."""
         boxes = np.array([e.box for e in state.entities], np.float32).reshape(-1, 4)
@@ -127,7 +127,7 @@ class Associate:
         for d in range(min(len(found), MOST_DRAWN)):
             rivals = np.flatnonzero(near[d])
             least = 0.25 if len(rivals) > 1 else self._o.new_score
-            clear = len(rivals) == 1 and self._shows(state.entities[int(rivals[0])], view)
+            clear = len(rivals) == 1 and _shows(state.entities[rivals[0]]) and not drifted[rivals[0]]
             if not clear and found.categories[d] != "object" and found.scores[d] >= least:
                 unclear.append(d)
         return unclear
@@ -138,12 +138,13 @@ class Associate:
         view: View,
         found: Detections,
         drawn: _Drawn,
+        drifted: list[bool],
         free_entities: list[int],
         free_found: list[int],
     ) -> None:
         """Third round: what no place explains may be somebody who was covered and comes out elsewhere: by look."""
         for d in [d for d in free_found if found.scores[d] >= self._o.new_score and found.categories[d] != "object"]:
-            lost = [i for i in free_entities if self._lost(state.entities[i], view)]
+            lost = [i for i in free_entities if _lost(state.entities[i], drifted=drifted[i])]
             if not lost:
                 return
             proposal = drawn.draw(d)
@@ -199,16 +200,6 @@ class Associate:
         alone_s = max(0.0, (view.pts_us - e.found_us) / 1e6)  # the longer nothing detects it, the less it is believed
         least = min(DRIFTED[1], DRIFTED[0] + (DRIFTED[1] - DRIFTED[0]) * alone_s / DRIFTED_S)
         return now is not None and looks.similarity(now, looks.colours_only(e.look)) < least
-
-    def _lost(self, e: Entity, view: View) -> bool:
-        """Whether nothing is sure about where it is."""
-        return e.live and (
-            e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0 or self._drifted(e, view)
-        )
-
-    def _shows(self, e: Entity, view: View) -> bool:
-        """Whether most of it is to be seen, by the look of it: a sliver is taken along by who hides it."""
-        return e.patch is not None and e.patch.area >= SHOWS * e.reference_area and not self._drifted(e, view)
 
     def _whole(self, e: Entity, box: F32, others: list[Entity], view: View) -> F32:
         """The box of all of it: a rigid thing half of which is behind somebody is as large as it was."""
@@ -272,3 +263,13 @@ class Associate:
 def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:
     """Whether most of a detection's box lies in that of an entity of its kind."""
     return any(e.live and same_kind(e.category, category) and box_share(box, e.box) > 0.6 for e in entities)
+
+
+def _shows(e: Entity) -> bool:
+    """Whether most of it is to be seen: a sliver is taken along by who hides it."""
+    return e.patch is not None and e.patch.area >= SHOWS * e.reference_area
+
+
+def _lost(e: Entity, *, drifted: bool) -> bool:
+    """Whether nothing is sure about where it is."""
+    return e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0 or drifted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pictures import disc, full, mask_iou, patch_of
@@ -13,7 +14,6 @@ from engines.detections import Detections
 from stream.associate import Associate
 from stream.entity import Entity
 from stream.outline import Outline, Outliner
-from stream.patch import Patch
 from stream.redraw import Redraw
 from stream.view import FollowOptions, FollowState, View
 
@@ -30,17 +30,7 @@ class Discs(Outliner):
     def kind(self, category: str) -> str:
         return "pose"
 
-    def outline(
-        self,
-        rgb: U8,
-        box: F32,
-        category: str,
-        prior: Patch | None,
-        *,
-        grow: float,
-        hide: Sequence[Patch] = (),
-        second_opinion: bool = True,
-    ) -> Outline:
+    def outline(self, rgb: U8, box: F32, *_: Any, **__: Any) -> Outline:
         return Outline(patch_of(disc((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, RADIUS)), 1.0)
 
 
