@@ -55,7 +55,7 @@ def breadth_first(n: int) -> list[int]:
 
 def answer(case: Case, networks: Lite) -> Answer:
     """All of it for one case."""
-    frames = [working_frame(rgb)[0] for rgb in case.images()]
+    frames = [working_frame(rgb).rgb for rgb in case.images()]
     groups = [[(s, p) for s in group if (p := _parsed(s.text))] for group in rounds(case.expressions)]
     nouns = sorted({p.category for group in groups for _, p in group})
     if not nouns:

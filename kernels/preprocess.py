@@ -117,3 +117,12 @@ def _check(batch: Any) -> None:
             raise ValueError(f"matrix is {batch.matrix!r}, wanted bt601 or bt709")
     elif len(shape) != 4 or shape[3] != 3 or 0 in shape[1:3]:
         raise ValueError(f"frames are of shape {shape}, wanted [T, H, W, 3]")
+
+
+def smaller(frame: Any, size: tuple[int, int]) -> Any:
+    """A frame [H, W, 3] uint8 tensor at `size` (width, height), where it lies, without aliasing."""
+    from torch.nn.functional import interpolate
+
+    planes = frame.permute(2, 0, 1)[None].float()
+    made = interpolate(planes, size=size[::-1], mode="bilinear", align_corners=False, antialias=True)
+    return made[0].round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()

@@ -24,7 +24,7 @@ from stream.overlap import claim, shadow
 from stream.patch import Patch, window_of
 from stream.redraw import Redraw
 from stream.reidentify import Reidentifier
-from stream.sam import SamMasks
+from stream.sam import SamMasks, Seen
 from stream.view import FollowOptions, FollowState, View, rounded
 
 PATIENCE = 3
@@ -88,6 +88,10 @@ class Masklets:
     def trace_back(self, patch: Patch, from_us: int, size: tuple[int, int]) -> list[tuple[int, Patch]] | None:
         """See `SamMasks.trace_back`; None in lite, where flow looks back."""
         return None if self._sam is None else self._sam.trace_back(patch, from_us, size)
+
+    def ready(self, e: Entity) -> Seen | None:
+        """See `SamMasks.ready`; None in lite."""
+        return None if self._sam is None else self._sam.ready(e)
 
     def leave_all(self, state: FollowState, reason: ExitReason, scale: float) -> list[Body]:
         """Every live entity exits at once: a cut, a gap, the feed's end."""

@@ -55,7 +55,7 @@ from stream.outline import Outliner
 from stream.patch import HALF, Patch
 from stream.redraw import sight
 from stream.reidentify import Reidentifier
-from stream.sam import SamFeeds, SamMasks, Segments
+from stream.sam import SamFeeds, SamMasks, Seen, Segments
 from stream.scan import Scan, Scanner, Scanning, working_frame
 from stream.state import FeedState
 from stream.stopwatch import Stopwatch
@@ -164,10 +164,10 @@ class Pipeline:
         """After a restart: fill the look-back with a chunk that was finished before, every `every`-th frame of it."""
         count = 0
         for frames in decoder.decode(chunk):
-            for rgb, pts_us in zip(frames.host(), frames.pts_us.tolist(), strict=True):
+            for full, pts_us in zip(frames.pixels, frames.pts_us.tolist(), strict=True):
                 count += 1
                 if state.past_from_us >= 0 and pts_us >= state.past_from_us and (count - 1) % every == 0:
-                    state.past.add(pts_us, flow_image(small_image(working_frame(rgb)[0])))
+                    state.past.add(pts_us, flow_image(small_image(working_frame(full).rgb)))
         blank = state.scan.clip.cuts.blank
         state.scan.image = state.past.images[-1] if state.past.images and not blank else None
 
@@ -206,7 +206,7 @@ class Pipeline:
         self, state: FeedState, masklets: Masklets, scan: Scan, watch: Stopwatch, shown: Keyframes
     ) -> list[Body]:
         """The second half: entities, their masks, and what is told of them. shown: what may be asked about."""
-        size, full = scan.rgb.shape[:2], scan.full.shape[:2]
+        size, full = scan.rgb.shape[:2], scan.full
         if scan.cut:
             state.past.clear()
         state.past.add(scan.pts_us, scan.image)
@@ -218,13 +218,13 @@ class Pipeline:
                 lambda patch, box, others, category: self._background.sharpen(
                     state.background, now, patch, box, others, scan.flow, size, rigid=category in RIGID
                 ),
-                feed=state.feed,
+                feed=state.feed, picture=scan.picture, full=full,
             )  # fmt: skip
             changes = masklets.step(state.follow, view)
         with watch("encode"):
             for e in state.follow.entities:
                 if e.patch is not None:
-                    frame = _frame_of(e, e.patch, scan.pts_us, full, scan.scale)
+                    frame = _frame_of(e, e.patch, scan.pts_us, full, scan.scale, masklets.ready(e))
                     state.follow.frames.setdefault(e.id, []).append(frame)
         state.size, state.scale, state.last_us = size, scan.scale, scan.pts_us
         with watch("lookback"):
@@ -370,22 +370,26 @@ def _unsent(state: FeedState, but: int) -> dict[int, list[MaskletFrame]]:
     return found
 
 
-def _frame_of(e: Entity, patch: Patch, pts_us: int, size: tuple[int, ...], scale: float) -> MaskletFrame:
-    """One mask as an event's frame, in pixels of the full frame of `size` (H, W)."""
-    height, width = int(size[0]), int(size[1])
+def _frame_of(
+    e: Entity, patch: Patch, pts_us: int, size: tuple[int, int], scale: float, ready: Seen | None = None
+) -> MaskletFrame:
+    """One mask as an event's frame, in pixels of the full frame of `size` (H, W). ready: its run lengths, where it has
+    some."""
+    score = round(min(1.0, e.score if e.pose_us == pts_us else 0.9 * e.score), 3)
+    if ready is not None and ready.counts is not None:
+        box = np.array(ready.box, np.float32)
+        return MaskletFrame(pts_us, Rle(size, ready.counts), rounded(box, 1.0), ready.area, score)
+    height, width = size
     levels, x0, y0 = patch.prob, patch.x0, patch.y0
     if scale != 1.0:
         x0, y0 = round(patch.x0 * scale), round(patch.y0 * scale)
         x1, y1 = min(width, round(patch.window[2] * scale)), min(height, round(patch.window[3] * scale))
         levels = cv2.resize(levels, (max(1, x1 - x0), max(1, y1 - y0)), interpolation=cv2.INTER_LINEAR)
     mask = levels >= HALF
-    box = Patch(x0, y0, levels).box()
-    bbox = rounded(box if box is not None else np.zeros(4, np.float32), 1.0)
-    score = e.score if e.pose_us == pts_us else 0.9 * e.score
-    counts = rle.encode_window(mask, x0, y0, (height, width))
-    return MaskletFrame(
-        pts_us, Rle((height, width), counts), bbox, int(np.count_nonzero(mask)), round(min(1.0, score), 3)
-    )
+    tight = Patch(x0, y0, levels).box()
+    bbox = rounded(tight if tight is not None else np.zeros(4, np.float32), 1.0)
+    counts = rle.encode_window(mask, x0, y0, size)
+    return MaskletFrame(pts_us, Rle(size, counts), bbox, int(np.count_nonzero(mask)), score)
 
 
 def _latency(header: ChunkHeader) -> int | None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.crops import F32, U8, shrink
 from engines.work import Call
@@ -24,7 +25,7 @@ from kernels.iou import box_iou
 from stream.entity import Entity
 from stream.lookback import LEAST_SHARE, MOST_SHARE
 from stream.outline import Outline, Outliner
-from stream.patch import Bool, Patch, intersect, to_levels, window_of
+from stream.patch import Bool, Patch, Window, intersect, to_levels, window_of
 from stream.view import FollowState, View
 
 LEAST = 24
@@ -38,12 +39,22 @@ HOLDS = 0.5
 
 
 class Seen(Protocol):
-    """An object on a frame. logits: [h, w] float32 over the whole frame. score: over 0 where it is to be seen."""
+    """An object on a frame, which `grid` x `grid` cells cover: see `engines.sam2.seen.Seen`."""
 
     @property
-    def logits(self) -> F32: ...
-    @property
     def score(self) -> float: ...
+    @property
+    def grid(self) -> int: ...
+    @property
+    def corner(self) -> tuple[int, int]: ...
+    @property
+    def logits(self) -> NDArray[np.floating]: ...
+    @property
+    def counts(self) -> str | None: ...
+    @property
+    def area(self) -> int: ...
+    @property
+    def box(self) -> Window: ...
 
 
 class Segments(Protocol):
@@ -60,8 +71,8 @@ class Segments(Protocol):
     @property
     def free(self) -> int: ...
     def taking_part(self) -> AbstractContextManager[None]: ...
-    def look(self, rgb: U8) -> Any: ...
-    def outline(self, frame: Any, box: F32) -> Seen: ...
+    def look(self, picture: Any, full: tuple[int, int] | None = None) -> Any: ...
+    def outline(self, frame: Any, box: F32, within: Window) -> Seen: ...
     def begin(self, frame: Any, mask: Bool) -> int: ...
     def follow(self, frame: Any, slots: Sequence[int]) -> Sequence[Seen]: ...
     def forget(self, slots: Sequence[int]) -> None: ...
@@ -135,6 +146,7 @@ class SamMasks:
         self._feeds, self._segmenter, self._outliner, self._held = feeds, segmenter, outliner, held
         self._window_us = window_us
         self._frame: Any = None
+        self._drawn: dict[int, tuple[Patch, Seen]] = {}
 
     def kind(self, category: str) -> str:
         """`pose`: like the pose network it tells each one from the next, whatever the category."""
@@ -152,9 +164,10 @@ class SamMasks:
         second_opinion: bool = True,
     ) -> Outline:
         """See `Outliner.outline`; `rgb` is the frame that was looked at."""
-        seen = self._segmenter.outline(self._frame, box)
         size = (int(rgb.shape[0]), int(rgb.shape[1]))
-        patch = patch_of(seen.logits, size, window_of(box, size, grow=grow))
+        window = window_of(box, size, grow=grow)
+        seen = self._segmenter.outline(self._frame, box, window)
+        patch = patch_of(seen, size, window)
         pose = self.pose(rgb, box, category, prior)
         if pose is not None:
             return Outline(patch, pose.presence, pose.landmarks)
@@ -174,7 +187,8 @@ class SamMasks:
                 e.slot = -1
         if view.cut:
             past.clear()
-        self._frame = self._segmenter.look(view.rgb)
+        self._drawn.clear()
+        self._frame = self._segmenter.look(view.rgb if view.picture is None else view.picture, view.full)
         if self._segmenter.quick:
             h, w = view.size
             k = min(1.0, PAST_SIDE / max(h, w))
@@ -189,9 +203,16 @@ class SamMasks:
             if e.slot >= 0 and followed.setdefault(e.slot, e) is not e:
                 e.slot = -1  # one that was split off another: it begins anew
         for e, seen in zip(followed.values(), self._segmenter.follow(self._frame, list(followed)), strict=True):
-            patch = patch_of(seen.logits, view.size) if seen.score > 0 else None
+            patch = patch_of(seen, view.size) if seen.score > 0 else None
             e.patch = patch if patch is not None and patch.area >= LEAST else None
             e.shape = None
+            if e.patch is not None:
+                self._drawn[e.slot] = e.patch, seen
+
+    def ready(self, e: Entity) -> Seen | None:
+        """The entity's run lengths as they came from the device; None where its mask was changed since, or has none."""
+        patch, seen = self._drawn.get(e.slot, (None, None))
+        return seen if seen is not None and patch is e.patch and seen.counts is not None and seen.area else None
 
     def trace_back(self, patch: Patch, from_us: int, size: tuple[int, int]) -> list[tuple[int, Patch]] | None:
         """As `lookback.trace_back`, by memory (Strefer's backward pass, within the look-back); None where the frames
@@ -207,7 +228,7 @@ class SamMasks:
         try:
             for pts_us, rgb in reversed(frames):
                 (seen,) = self._segmenter.follow(self._segmenter.look(rgb), [slot])
-                before = patch_of(seen.logits, size)
+                before = patch_of(seen, size)
                 share = before.area / patch.area
                 if seen.score <= 0 or before.area < LEAST or not LEAST_SHARE <= share <= MOST_SHARE:
                     break
@@ -240,14 +261,15 @@ class SamMasks:
             self._held.slots -= slots
 
 
-def patch_of(logits: F32, size: tuple[int, int], within: tuple[int, int, int, int] | None = None) -> Patch:
-    """The part of a frame of `size` (H, W) in which logits [h, w] that cover it are over 0, at the frame's own size.
+def patch_of(seen: Seen, size: tuple[int, int], within: Window | None = None) -> Patch:
+    """The part of a frame of `size` (H, W) in which logits are over 0, at the frame's own size.
 
     As `interpolate(..., align_corners=False)` would bring them there. within: a window that the mask may not leave.
     """
     h, w = size
-    ky, kx = h / logits.shape[0], w / logits.shape[1]
-    ys, xs = np.flatnonzero((logits > 0).any(axis=1)), np.flatnonzero((logits > 0).any(axis=0))
+    (left, top), logits = seen.corner, seen.logits.astype(np.float32)
+    ky, kx = h / seen.grid, w / seen.grid
+    ys, xs = np.flatnonzero((logits > 0).any(axis=1)) + top, np.flatnonzero((logits > 0).any(axis=0)) + left
     if not len(ys):
         return Patch(0, 0, np.zeros((1, 1), np.uint8))
     x0, x1 = int(max(0, (xs[0] - MARGIN) * kx)), int(min(w, np.ceil((xs[-1] + 1 + MARGIN) * kx)))
@@ -256,7 +278,7 @@ def patch_of(logits: F32, size: tuple[int, int], within: tuple[int, int, int, in
     if window is None:
         return Patch(0, 0, np.zeros((1, 1), np.uint8))
     x0, y0, x1, y1 = window
-    come = np.array([[1 / kx, 0, (x0 + 0.5) / kx - 0.5], [0, 1 / ky, (y0 + 0.5) / ky - 0.5]])
+    come = np.array([[1 / kx, 0, (x0 + 0.5) / kx - 0.5 - left], [0, 1 / ky, (y0 + 0.5) / ky - 0.5 - top]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     levels = cv2.warpAffine(
         np.clip(logits, -8, 8), come, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE

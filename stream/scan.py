@@ -11,12 +11,14 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from engines.crops import U8, shrink
 from engines.detections import Detections, Detector
+from kernels.preprocess import smaller
 from stream import detect, motion
 from stream.clip import Clipper, ClipState
 from stream.closeup import CloseUp, CloseUpState
@@ -37,10 +39,15 @@ AHEAD = 4
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One frame after the first half: the full and the working frame, its small and grey images, and what was found."""
+    """One frame after the first half: the working frame, its small and grey images, and what was found.
 
-    full: U8
+    full: (H, W) of the feed's frame, `scale` of whose pixels are one of the working frame's. rgb: the working frame;
+    picture: the same on the device that decoded it, None where that is host memory.
+    """
+
+    full: tuple[int, int]
     rgb: U8
+    picture: Any
     scale: float
     small: U8
     image: U8
@@ -108,7 +115,8 @@ class Scanner:
             if n % state.every:
                 state.dropped += 1
                 continue
-            rgb, scale = working_frame(full)
+            frame = working_frame(full)
+            rgb = frame.rgb
             size = (int(rgb.shape[0]), int(rgb.shape[1]))
             with watch("clip"):
                 small = small_image(rgb)
@@ -133,7 +141,11 @@ class Scanner:
                     state.detected_us = pts_us
             state.image, state.last_us, state.size = None if blank else image, pts_us, size
             segment = state.clip.segment
-            yield Scan(full, rgb, scale, small, image, pts_us, state.step_us, flow, cut, found, segment, events)
+            whole = (int(full.shape[0]), int(full.shape[1]))
+            yield Scan(
+                whole, rgb, frame.picture, frame.scale, small, image, pts_us, state.step_us, flow, cut, found, segment,
+                events,
+            )  # fmt: skip
 
 
 class Scanning:
@@ -181,21 +193,33 @@ class Scanning:
             self._next, self._then = Scanning(self._scanner, self.state, self._then), None
 
 
-def _timed(batches: Iterable[Frames], watch: Stopwatch) -> Iterator[tuple[U8, int]]:
-    """Frames one by one; the time spent waiting for the decoder is stage `decode`."""
+def _timed(batches: Iterable[Frames], watch: Stopwatch) -> Iterator[tuple[Any, int]]:
+    """Frames one by one, where they were decoded; the time spent waiting for the decoder is stage `decode`."""
     source = iter(batches)
     while True:
         with watch("decode"):
             frames = next(source, None)
         if frames is None:
             return
-        yield from zip(frames.host(), frames.pts_us.tolist(), strict=True)
+        yield from zip(frames.pixels, frames.pts_us.tolist(), strict=True)
 
 
-def working_frame(full: U8) -> tuple[U8, float]:
-    """The working frame of a full one, and pixels of the full frame in one of its own."""
-    h, w = full.shape[:2]
-    if max(h, w) <= WORK_SIDE:
-        return full, 1.0
-    k = WORK_SIDE / max(h, w)
-    return shrink(full, (round(w * k), round(h * k))), 1 / k
+class WorkingFrame(NamedTuple):
+    """rgb: [H, W, 3] uint8 in host memory. picture: the same on the device that decoded it, None where none did.
+    scale: pixels of the full frame in one of its own."""
+
+    rgb: U8
+    picture: Any
+    scale: float
+
+
+def working_frame(full: Any) -> WorkingFrame:
+    """The working frame of a full one [H, W, 3] uint8: a NumPy array, or a `torch.Tensor`, which is made smaller where
+    it lies, so that no more than is worked on crosses to host memory."""
+    h, w = (int(n) for n in full.shape[:2])
+    k = min(1.0, WORK_SIDE / max(h, w))
+    size = (round(w * k), round(h * k))
+    if isinstance(full, np.ndarray):
+        return WorkingFrame(full if k == 1 else shrink(full, size), None, 1 / k)
+    picture = full if k == 1 else smaller(full, size)
+    return WorkingFrame(picture.cpu().numpy(), picture, 1 / k)

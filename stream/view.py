@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -73,6 +74,10 @@ class View:
     sharpen: Callable[[Patch, F32, list[Patch], str], Patch] | None = None
     """Makes a mask (of a box and category, among others' masks) sharper by the still background and by motion."""
     feed: str = ""
+    picture: Any = None
+    """`rgb` where it was decoded, a `torch.Tensor` on the device; None where that is host memory."""
+    full: tuple[int, int] | None = None
+    """(H, W) of the feed's frame; None: the working frame is it."""
 
     @property
     def size(self) -> tuple[int, int]:

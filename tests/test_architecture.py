@@ -101,6 +101,7 @@ HOMES = {
         "engines/sam2/memory.py",
         "engines/sam2/onednn.py",
         "engines/sam2/prompt.py",
+        "engines/sam2/seen.py",
         "engines/sam2/segmenter.py",
         "engines/sam2/snapshot.py",
         "engines/sam2/step.py",

@@ -62,13 +62,17 @@ def answer(model: Sam2, features: Features, prompt: Prompt) -> Answer:
     As SAM2VideoPredictor does it: boxes are two points; one point takes the best of three masks; a mask is taken as it
     is, at 10 and -10, and gives a pointer by the decoder; the memory is made of the hard mask.
     """
-    if prompt.mask is not None:
-        logits, score, iou, pointer = _by_mask(model, features, prompt.mask)
-    else:
-        logits, score, iou, pointer = _by_points(model, features, prompt)
+    logits, score, iou, pointer = outline(model, features, prompt)
     first = torch.zeros(1, dtype=torch.int64, device=model.device)
     memory = model.memory(features.top, first, logits, score, torch.ones_like(first, dtype=torch.bool))
     return Answer(logits, score, iou, memory, pointer)
+
+
+def outline(model: Sam2, features: Features, prompt: Prompt) -> tuple[torch.Tensor, ...]:
+    """`answer` without its memory: logits, score, IoU, and the pointer [1, 256]."""
+    if prompt.mask is not None:
+        return _by_mask(model, features, prompt.mask)
+    return _by_points(model, features, prompt)
 
 
 def _by_points(model: Sam2, features: Features, prompt: Prompt) -> tuple[torch.Tensor, ...]:

@@ -1,4 +1,5 @@
-"""SAM 2.1 for whoever has frames, boxes and masks as NumPy arrays, from one thread a feed; objects are numbers."""
+"""SAM 2.1 for whoever has frames, boxes and masks, from one thread a feed; objects are numbers. Frames may lie on the
+device; masks go there and come back as run lengths (`seen`)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +18,13 @@ from engines.sam2.build import Sam2, build
 from engines.sam2.calls import calls
 from engines.sam2.encoder import Features, gather
 from engines.sam2.graphs import SIZES, GraphTracker
-from engines.sam2.prompt import Prompt, answer
+from engines.sam2.prompt import Prompt, outline
+from engines.sam2.seen import Seen, cells, crop, read
 from engines.sam2.tracker import Tracker
 from engines.together import BatchCounts, Together
 from engines.work import Call
 from kernels.preprocess import preprocess
+from kernels.rle import decode_masks, encode
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -30,21 +32,14 @@ Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One object on a frame. logits: [s/4, s/4] float32 over the whole frame, stretched. score: over 0 where it is to
-    be seen."""
-
-    logits: F32
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame that was looked at: row `index` of features, which frames of other feeds share; size: its (H, W)."""
+    """A frame that was looked at: row `index` of features, which frames of other feeds share; size: its (H, W);
+    full: of the feed's frame that it was made of, at which masks are to be."""
 
     features: Features
     index: int
     size: tuple[int, int]
+    full: tuple[int, int]
 
 
 class Segmenter:
@@ -85,24 +80,30 @@ class Segmenter:
         """While this thread has a feed in work: batches wait for it."""
         return self._together.taking_part()
 
-    def look(self, rgb: U8) -> Frame:
-        """Takes a frame [H, W, 3] uint8 RGB in."""
-        return self._together.ask(self._look, rgb)
+    def look(self, picture: U8 | torch.Tensor, full: tuple[int, int] | None = None) -> Frame:
+        """Takes a frame in: [H, W, 3] uint8 RGB, in host memory or on the device. full: see `Frame`."""
+        size = (int(picture.shape[0]), int(picture.shape[1]))
+        return self._together.ask(self._look, (picture, size, full or size))
 
     @torch.no_grad()
-    def outline(self, frame: Frame, box: F32) -> Seen:
-        """What a box (xyxy pixels of the frame) holds; nothing is remembered of it."""
+    def outline(self, frame: Frame, box: F32, within: tuple[int, int, int, int]) -> Seen:
+        """What a box (xyxy pixels of the frame) holds, as far as a window of it reaches: without run lengths, and
+        nothing is remembered of it."""
         h, w = frame.size
         x, y = self._model.side / w, self._model.side / h
         x0, y0, x1, y1 = (float(v) for v in box)
         with self._together.alone():
-            found = answer(self._model, frame.features[frame.index], Prompt(box=(x0 * x, y0 * y, x1 * x, y1 * y)))
-            return Seen(_host(found.logits[0, 0]), float(found.score[0, 0]))
+            prompt = Prompt(box=(x0 * x, y0 * y, x1 * x, y1 * y))
+            logits, score, _, _ = outline(self._model, frame.features[frame.index], prompt)
+            grid = int(logits.shape[-1])
+            corners, kept = crop(logits[0], [cells(within, frame.size, grid)])
+            return Seen(float(score[0, 0]), grid, corners[0], kept[0])
 
     def begin(self, frame: Frame, mask: Bool) -> int:
         """Follow what `mask` [H, W] bool of the frame holds, from its feed's next frame on: its slot."""
-        prompt = Prompt(mask=torch.from_numpy(np.ascontiguousarray(mask)))
+        size = (int(mask.shape[0]), int(mask.shape[1]))
         with self._together.alone():
+            prompt = Prompt(mask=decode_masks([encode(mask)], size, self._model.device)[0])
             return self._tracker.add(frame.features, frame.index, prompt)[0]
 
     def follow(self, frame: Frame, slots: Sequence[int]) -> list[Seen]:
@@ -118,19 +119,24 @@ class Segmenter:
         """Its networks, called as they most often were."""
         return calls(self._model, self._counts.usual("sam2-encode"), self._counts.usual("sam2-step"))
 
-    def _look(self, frames: Sequence[U8]) -> list[Frame]:
-        self._counts.add("sam2-encode", len(frames))
-        tensors = [torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self._model.device) for rgb in frames]
+    def _look(self, asked: Sequence[tuple[U8 | torch.Tensor, tuple[int, int], tuple[int, int]]]) -> list[Frame]:
+        self._counts.add("sam2-encode", len(asked))
+        device = self._model.device
+        tensors = [
+            (picture if isinstance(picture, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(picture)))[None]
+            .contiguous().to(device)
+            for picture, _, _ in asked
+        ]  # fmt: skip
         features = self._tracker.encode(preprocess(tensors, self._model.side, dtype=self._model.dtype))
-        return [Frame(features, i, (int(rgb.shape[0]), int(rgb.shape[1]))) for i, rgb in enumerate(frames)]
+        return [Frame(features, i, size, full) for i, (_, size, full) in enumerate(asked)]
 
     def _follow(self, asked: Sequence[tuple[Frame, Sequence[int]]]) -> list[list[Seen]]:
         features, at = gather([(frame.features, frame.index) for frame, _ in asked])
         wanted = {slot: i for i, (_, slots) in zip(at, asked, strict=True) for slot in slots}
         self._counts.add("sam2-step", len(wanted))
         out = self._tracker.step(features, wanted)
-        logits, scores = _host(out.logits), _host(out.score)
-        seen = iter([Seen(logits[i], float(scores[i])) for i in range(len(wanted))])
+        sizes = [frame.full for frame, slots in asked for _ in slots]
+        seen = iter(read(out.logits, out.score, sizes))
         return [[next(seen) for _ in slots] for _, slots in asked]
 
 
@@ -157,8 +163,3 @@ def load(
     name = f"sam2.1-{variant}@{side}" + ("" if weights else " (drawn weights)")
     told = sha256(weights) if weights else ""
     return Segmenter(model, name=name, sha256=told, slots=slots, max_batch_wait_s=max_batch_wait_s, counts=counts)
-
-
-def _host(tensor: Any) -> F32:
-    found: F32 = tensor.float().cpu().numpy()
-    return found

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from engines.crops import F32, U8
+from engines.crops import F32
 from engines.work import Call
-from stream.patch import Bool
+from stream.patch import Bool, Window
 from stream.sam import Seen, Segments
 
 
@@ -32,18 +32,18 @@ class Crowded:
     def taking_part(self) -> AbstractContextManager[None]:
         return self._segmenter.taking_part()
 
-    def look(self, rgb: U8) -> Any:
-        frame = self._segmenter.look(rgb)
+    def look(self, picture: Any, full: tuple[int, int] | None = None) -> Any:
+        frame = self._segmenter.look(picture, full)
         if not hasattr(self._mine, "slots"):
-            masks = grid(self._objects, (int(rgb.shape[0]), int(rgb.shape[1])))
+            masks = grid(self._objects, (int(picture.shape[0]), int(picture.shape[1])))
             self._mine.slots = [self._segmenter.begin(frame, mask) for mask in masks]
             self._mine.new = True
         else:
             self._mine.new = False
         return frame
 
-    def outline(self, frame: Any, box: F32) -> Seen:
-        return self._segmenter.outline(frame, box)
+    def outline(self, frame: Any, box: F32, within: Window) -> Seen:
+        return self._segmenter.outline(frame, box, within)
 
     def begin(self, frame: Any, mask: Bool) -> int:
         return self._segmenter.begin(frame, mask)

@@ -4,26 +4,32 @@ SAM 2 itself on drawn weights."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from bench.identity import score
+from engines.sam2.seen import Seen, read
+from kernels import rle
 from producers.produce import produce
 from producers.sources import open_sources
 from producers.synthetic import Scene, make_scene
+from stream.chunk import Chunk
 from stream.cli import main
 from stream.decode.pyav import PyAVDecoder
-from stream.events import Event, FeedStarted
+from stream.events import ChunkDone, Event, FeedStarted, Masklet
+from stream.frames import Decoder, Frames
 from stream.log.sqlite import SqliteLog
 from stream.outline import Outliner
-from stream.patch import Patch
+from stream.patch import Patch, Window
 from stream.pipeline import Pipeline
 from stream.runtime import settle
 from stream.sam import Held, SamFeeds, SamMasks, patch_of
@@ -35,13 +41,14 @@ from tests.running import drain, events_of, masks_of, networks
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
-Truth = dict[int, Bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    logits: F32
-    score: float
+class Truth:
+    """True masks of a frame at the size it is worked on, and the size (H, W) of the feed's own."""
+
+    masks: dict[int, Bool]
+    full: tuple[int, int]
 
 
 class TruthSegmenter:
@@ -62,13 +69,15 @@ class TruthSegmenter:
     def taking_part(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def look(self, rgb: U8) -> Truth:
-        seen = small(rgb)
-        return min(self._frames, key=lambda f: float(np.abs(f[0] - seen).mean()))[1]
+    def look(self, picture: U8, full: tuple[int, int] | None = None) -> Truth:
+        seen, (h, w) = small(picture), picture.shape[:2]
+        masks = min(self._frames, key=lambda f: float(np.abs(f[0] - seen).mean()))[1]
+        sized = {e: cv2.resize(m.astype(np.uint8), (w, h), interpolation=cv2.INTER_AREA) > 0 for e, m in masks.items()}
+        return Truth(sized, full or (h, w))
 
-    def outline(self, frame: Truth, box: F32) -> Known:
+    def outline(self, frame: Truth, box: F32, within: Window) -> Seen:
         x0, y0, x1, y1 = (round(float(v)) for v in box)
-        shape = next(iter(frame.values())).shape if frame else (9, 16)
+        shape = next(iter(frame.masks.values())).shape if frame.masks else (9, 16)
         inside = np.zeros(shape, bool)
         inside[max(0, y0) : y1, max(0, x0) : x1] = True
         return known(frame, best(frame, inside))
@@ -79,7 +88,7 @@ class TruthSegmenter:
         self._slots[slot] = best(frame, mask)
         return slot
 
-    def follow(self, frame: Truth, slots: Sequence[int]) -> list[Known]:
+    def follow(self, frame: Truth, slots: Sequence[int]) -> list[Seen]:
         return [known(frame, self._slots[s]) for s in slots]
 
     def forget(self, slots: Sequence[int]) -> None:
@@ -88,24 +97,38 @@ class TruthSegmenter:
 
 
 def best(frame: Truth, mask: Bool) -> int:
-    fits = {e: (m & mask).sum() / max(1, (m | mask).sum()) for e, m in frame.items()}
+    for there in frame.masks.values():  # looking back, frames are smaller than the mask
+        mask = cv2.resize(mask.astype(np.uint8), there.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    fits = {e: (m & mask).sum() / max(1, (m | mask).sum()) for e, m in frame.masks.items()}
     found = max(fits, key=lambda e: fits[e], default=-1)
     return found if found >= 0 and fits[found] > 0.2 else -1
 
 
-def known(frame: Truth, entity: int) -> Known:
-    mask = frame.get(entity)
+def known(frame: Truth, entity: int) -> Seen:
+    mask = frame.masks.get(entity)
     if mask is None or not mask.any():
-        return Known(np.full((256, 256), -8, np.float32), -5.0)
+        return seen_of(np.full((256, 256), -8, np.float32), frame.full, -5.0)
     soft = cv2.resize(mask.astype(np.float32), (256, 256), interpolation=cv2.INTER_AREA)
-    return Known((soft - 0.5) * 12, 5.0)
+    return seen_of((soft - 0.5) * 12, frame.full)
+
+
+def seen_of(logits: F32, full: tuple[int, int], score: float = 5.0) -> Seen:
+    """As a segmenter hands it out."""
+    return read(torch.from_numpy(logits.astype(np.float32))[None], torch.tensor([score]), [full])[0]
 
 
 def small(rgb: U8) -> F32:
     return cv2.resize(rgb, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def follow(scene: Scene, folder: Path, segmenter: TruthSegmenter, *, restart_after: int | None = None) -> list[Event]:
+def follow(
+    scene: Scene,
+    folder: Path,
+    segmenter: TruthSegmenter,
+    *,
+    restart_after: int | None = None,
+    decoder: Decoder | None = None,
+) -> list[Event]:
     """A scene's events; with a new worker and an empty segmenter after so many messages."""
     settle()
     with closing(SqliteLog(folder)) as log:
@@ -116,7 +139,8 @@ def follow(scene: Scene, folder: Path, segmenter: TruthSegmenter, *, restart_aft
             with closing(Worker(log, pipeline, PyAVDecoder(), session_s=0.5)) as first:
                 while count < restart_after:
                     count += first.step(timeout_s=1) is not None
-        with closing(Worker(log, Pipeline(networks(), segmenter=segmenter), PyAVDecoder(), session_s=0.5)) as worker:
+        pipeline = Pipeline(networks(), segmenter=segmenter)
+        with closing(Worker(log, pipeline, decoder or PyAVDecoder(), session_s=0.5)) as worker:
             drain(worker, log)
         return events_of(log, "feed")
 
@@ -166,6 +190,50 @@ def test_memory_looks_back_as_far_as_the_shot_and_the_window_reach() -> None:
 
 
 @pytest.mark.slow
+def test_masks_of_a_large_frame_are_made_at_its_own_size(tmp_path: Path) -> None:
+    """2560 pixels wide, followed at 1280: nothing of a mask that nobody changed is made of the small frame."""
+    scene = make_scene("synthetic:two-people?seconds=1&fps=10&size=2560x1440")
+    handed_out: list[str | None] = []
+
+    class Told(TruthSegmenter):
+        def follow(self, frame: Truth, slots: Sequence[int]) -> list[Seen]:
+            seen = super().follow(frame, slots)
+            handed_out.extend(one.counts for one in seen)
+            return seen
+
+    events = follow(scene, tmp_path, Told(scene))
+    made = [frame for masks in masks_of(events).values() for frame in masks.values()]
+    assert {frame.rle.size for frame in made} == {(1440, 2560)}
+    assert sum(frame.rle.counts in handed_out for frame in made) > len(made) / 2
+    assert all(frame.area == rle.area(frame.rle.counts, (1440, 2560)) for frame in made)
+    assert score(scene.name, frames_of(scene, masks_of(events))).mean_iou > 0.95
+
+
+def test_frames_on_a_device_go_to_the_segmenter_as_they_are(tmp_path: Path) -> None:
+    """As DALI leaves them on a GPU; here they are tensors of host memory. What is told is the same."""
+
+    class OnDevice(PyAVDecoder):
+        def decode(self, chunk: Chunk) -> Iterator[Frames]:
+            for frames in super().decode(chunk):
+                yield Frames(torch.from_numpy(np.array(frames.pixels)), frames.pts_us)
+
+    class Taking(TruthSegmenter):
+        def look(self, picture: Any, full: tuple[int, int] | None = None) -> Truth:
+            kinds.add(type(picture))
+            return super().look(np.asarray(picture), full)
+
+    scene = make_scene("synthetic:two-people?seconds=2&fps=10&size=320x180")
+    told = []
+    for name, decoder in (("host", PyAVDecoder()), ("device", OnDevice())):
+        kinds: set[type] = set()
+        events = follow(scene, tmp_path / name, Taking(scene), decoder=decoder)
+        told.append([event.body for event in events if not isinstance(event.body, ChunkDone)])
+        assert (torch.Tensor in kinds) == (name == "device")
+    assert told[0] == told[1]
+    assert sum(isinstance(body, Masklet) for body in told[0]) >= 2
+
+
+@pytest.mark.slow
 def test_a_restart_begins_anew_from_the_last_masks(tmp_path: Path) -> None:
     scene = make_scene("synthetic:two-people?seconds=5&fps=15")
     events = follow(scene, tmp_path, TruthSegmenter(scene), restart_after=3)
@@ -184,12 +252,12 @@ def test_more_objects_than_slots_are_carried_by_flow(tmp_path: Path) -> None:
 
 def test_a_patch_is_what_interpolation_makes_of_logits() -> None:
     logits = cv2.GaussianBlur(np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32), (0, 0), 5) * 40 - 2
-    patch = patch_of(logits, (180, 320))
+    patch = patch_of(seen_of(logits, (180, 320)), (180, 320))
     wanted = cv2.resize(logits, (320, 180), interpolation=cv2.INTER_LINEAR) > 0
     made = patch.on((0, 0, 320, 180)) >= 128
     assert (made != wanted).sum() <= 0.002 * wanted.sum()
-    assert patch_of(np.full((64, 64), -1, np.float32), (180, 320)).area == 0
-    half = patch_of(logits, (180, 320), (0, 0, 160, 180))
+    assert patch_of(seen_of(np.full((64, 64), -1, np.float32), (180, 320)), (180, 320)).area == 0
+    half = patch_of(seen_of(logits, (180, 320)), (180, 320), (0, 0, 160, 180))
     assert half.window[2] <= 160
 
 

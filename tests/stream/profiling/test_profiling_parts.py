@@ -207,10 +207,10 @@ class Counting:
     def taking_part(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def look(self, rgb: Any) -> int:
+    def look(self, picture: Any, full: Any = None) -> int:
         return 0
 
-    def outline(self, frame: Any, box: Any) -> Any: ...
+    def outline(self, frame: Any, box: Any, within: Any) -> Any: ...
 
     def begin(self, frame: Any, mask: Any) -> int:
         self.begun.append(int(mask.sum()))
