@@ -1,7 +1,8 @@
 """SAM 2.1 as a stream beside SAM 2's own video predictor: same weights (drawn), same frames, same prompts, one run.
 
     python -m bench.sam2 [--device cpu|cuda] [--variant tiny] [--size 512] [--objects 1,4,16] [--frames 24]
-                         [--feeds 1,8] [--dtype float32|bfloat16] [--ways eager,graphs,compiled] [--long 50,200,800]
+                         [--feeds 1,8] [--dtype float32|bfloat16] [--peer-dtype float32] [--ways eager,graphs,compiled]
+                         [--long 50,200,800]
 
 Frames lie on the device, normalised, before the clock starts; the first WARM_UP frames, on which memory fills, are not
 counted. The peer runs under autocast where the type is not float32, as its authors advise. `error` is the greatest
@@ -33,7 +34,7 @@ WAYS_HELP = "eager, graphs, compiled, compiled-graphs; each with :ATTENTION if w
 
 def run(asked: argparse.Namespace) -> Iterator[tuple[Result, Result]]:
     """Pairs (a result, the peer's of the same case), the peer's own first."""
-    dtype = getattr(torch, asked.dtype)
+    dtype = getattr(torch, asked.peer_dtype or asked.dtype)
     peer = sam2_peer.predictor(asked.variant, image_size=asked.size, device=asked.device, compiled=asked.peer_compiled)
     cases = [(1, n) for n in asked.objects] + [(f, 2) for f in asked.feeds]
     models: dict[str, Sam2] = {}
@@ -69,7 +70,8 @@ def grow(asked: argparse.Namespace) -> Iterator[tuple[int, float, float]]:
 
 def show(asked: argparse.Namespace) -> None:
     console = Console(width=150)
-    title = f"SAM 2.1 {asked.variant} at {asked.size}, {asked.dtype}, on {asked.device}, {asked.frames} frames"
+    kinds = asked.dtype + (f" (peer {asked.peer_dtype})" if asked.peer_dtype else "")
+    title = f"SAM 2.1 {asked.variant} at {asked.size}, {kinds}, on {asked.device}, {asked.frames} frames"
     columns = ("feeds x objects", "way", "frames/s", "x peer", "state MB", "peak MB", "error", "IoU")
     table = Table(*columns, title=title, box=None)
     for result, theirs in run(asked):
@@ -108,6 +110,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100 if cuda else 18)
     kinds = ("float32", "bfloat16", "float16")
     parser.add_argument("--dtype", default="bfloat16" if cuda else "float32", choices=kinds)
+    parser.add_argument("--peer-dtype", choices=kinds, help="the peer's, where it is to be another")
     parser.add_argument("--ways", type=lambda t: t.split(","), default=ways.split(","), help=WAYS_HELP)
     parser.add_argument("--peer-compiled", action="store_true", help="the peer's compiled class, slow to begin with")
     parser.add_argument("--long", type=_numbers, default=[50, 200, 800])
