@@ -52,7 +52,8 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Lite:
-    """The networks that are here; None where one is not. `missing`: one line for each that is not, with the mend."""
+    """The networks that are here; None where one is not. `missing`: one line for each that is not, with the mend.
+    asked: what the detector was told to look for besides everyday things."""
 
     detector: Detector | None
     pose: PoseNet | None
@@ -61,6 +62,7 @@ class Lite:
     used: tuple[Used, ...]
     missing: tuple[str, ...]
     imagetext: ImageTextNet | None = None
+    asked: tuple[str, ...] = ()
 
 
 def load(

@@ -29,14 +29,15 @@ F = TypeVar("F", bound=Callable[..., object])
 SIZES = (256, 512, 1024)
 BEST = "rf-detr-medium"
 """Of profile sam2, where its weights are here."""
-DETECTORS = (BEST, "grounding-dino-tiny", "yolox-nano", "fastestdet", "blazepose-person")
+TAKES_WORDS = "grounding-dino-tiny"
+DETECTORS = (BEST, TAKES_WORDS, "yolox-nano", "fastestdet", "blazepose-person")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Which engines. name: lite or sam2. variant, size: of SAM 2.1; size None is the device's usual one. weights: a
     file of the user's. drawn: weights drawn at random, whose masks mean nothing. detector: one of DETECTORS, "" for the
-    best that is here."""
+    best that is here. look_for: what it is told to find besides everyday things, where it takes words."""
 
     name: str = "lite"
     variant: str = "tiny"
@@ -44,13 +45,14 @@ class Profile:
     weights: Path | None = None
     drawn: bool = False
     detector: str = ""
+    look_for: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:
         """What a folder of results remembers of it."""
         if self.name == "lite":
             return "lite"
-        named = f" {self.detector}" if self.detector else ""
+        named = "".join(f" {word}" for word in (self.detector, ", ".join(self.look_for)) if word)
         return f"sam2 {self.variant}@{self.size or 'usual'}{' drawn' if self.drawn else ''}{named}"
 
     def check(self) -> None:
@@ -91,13 +93,13 @@ class Profile:
         if not name or name in lite.DETECTORS:
             return load(detectors=(name,) if name else lite.DETECTORS, shared=shared)
         try:
-            detector = _detector(name, store, counts, tap)
+            detector = _detector(name, self.look_for, store, counts, tap)
         except UserError as e:
             if self.detector:
                 raise
             loaded = load(shared=shared)
             return replace(loaded, missing=(*loaded.missing, str(e)))
-        return load(detector=detector, shared=shared)
+        return replace(load(detector=detector, shared=shared), asked=self.look_for)
 
     def _weights(self) -> Path | None:
         if self.drawn:
@@ -128,11 +130,15 @@ def _shared(store: Store, counts: BatchCounts | None, tap: Tap) -> Callable[[str
     return opening.shared(networks.lite(store), how, _cache(), counts, tap)
 
 
-def _detector(name: str, store: Store, counts: BatchCounts | None, tap: Tap) -> tuple[Detector, Used]:
+def _detector(
+    name: str, look_for: tuple[str, ...], store: Store, counts: BatchCounts | None, tap: Tap
+) -> tuple[Detector, Used]:
     from engines.backends.shared import SharedDetector
     from engines.detectors.opening import open_detector, usual
+    from engines.detectors.prompts import EVERYDAY
 
-    opened = open_detector(name, store, usual(), _cache(), tap=tap)
+    words = tuple(dict.fromkeys((*EVERYDAY, *look_for)))
+    opened = open_detector(name, store, usual(), _cache(), words, tap)
     return SharedDetector(opened.detector, counts), opened.used
 
 
@@ -151,17 +157,22 @@ def profile_options(command: F) -> F:
     @click.option("--detector", type=click.Choice(DETECTORS), metavar="NAME",
                   help=f"Of profile sam2: {', '.join(DETECTORS)}.  [default: {BEST} where its weights are here, else "
                   "lite's]")  # fmt: skip
+    @click.option("--look-for", multiple=True, metavar="WORDS",
+                  help=f"What {TAKES_WORDS} looks for besides everyday things, as 'shopping cart'; may be given more "
+                  "than once.")  # fmt: skip
     @functools.wraps(command)
     def with_profile(
         *args: object, name: str, which: str, weights: Path | None, drawn: bool, detector: str | None,
-        **kwargs: object,
+        look_for: tuple[str, ...], **kwargs: object,
     ) -> object:  # fmt: skip
-        return command(*args, profile=_profile(name, which, weights, drawn, detector or ""), **kwargs)
+        return command(*args, profile=_profile(name, which, weights, drawn, detector or "", look_for), **kwargs)
 
     return with_profile  # type: ignore[return-value]
 
 
-def _profile(name: str, which: str, weights: Path | None, drawn: bool, detector: str) -> Profile:
+def _profile(
+    name: str, which: str, weights: Path | None, drawn: bool, detector: str, look_for: tuple[str, ...]
+) -> Profile:
     variant, _, size = which.partition("@")
     if variant not in VARIANTS:
         published = [name for name, v in VARIANTS.items() if v.file]
@@ -172,6 +183,9 @@ def _profile(name: str, which: str, weights: Path | None, drawn: bool, detector:
         raise UserError("--sam2, --sam2-weights, --sam2-drawn and --detector go with --profile sam2")
     if weights is not None and drawn:
         raise UserError("--sam2-weights and --sam2-drawn: one of the two")
-    profile = Profile(name, variant, int(size) if size else None, weights, drawn, detector)
+    if look_for and detector != TAKES_WORDS:
+        raise UserError(f"--look-for {look_for[0]!r} goes with --detector {TAKES_WORDS}: others know what they find")
+    words = tuple(dict.fromkeys(" ".join(said.lower().split()) for said in look_for))
+    profile = Profile(name, variant, int(size) if size else None, weights, drawn, detector, words)
     profile.check()
     return profile

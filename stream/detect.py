@@ -25,10 +25,16 @@ def is_due(now_us: int, last_us: int, interval_us: int) -> bool:
 
 
 class Detect:
-    """One detector, its findings cleaned: scenery dropped, one box per thing across categories."""
+    """One detector, its findings cleaned: scenery dropped, one box per thing across categories.
 
-    def __init__(self, detector: Detector | None, *, same_iou: float = 0.65, least: float = 0.1) -> None:
+    asked: what is no scenery, for somebody asked for it.
+    """
+
+    def __init__(
+        self, detector: Detector | None, *, asked: Sequence[str] = (), same_iou: float = 0.65, least: float = 0.1
+    ) -> None:
         self._detector, self._same, self._least = detector, same_iou, least
+        self._followed = FOLLOWED.union(asked)
 
     def look(self, rgb: U8) -> Detections:
         """Detections of a frame [H, W, 3] uint8 RGB, best first."""
@@ -40,7 +46,9 @@ class Detect:
         keep: list[int] = []
         for i in range(len(found)):
             wide, high = (float(v) for v in sides[i])
-            if found.categories[i] not in FOLLOWED or found.scores[i] < _LEAST.get(found.categories[i], self._least):
+            if found.categories[i] not in self._followed or found.scores[i] < _LEAST.get(
+                found.categories[i], self._least
+            ):
                 continue
             if wide * high > 0.95 * h * w or max(wide, high) < 0.02 * max(h, w):
                 continue

@@ -91,7 +91,9 @@ class Pipeline:
         self._o = options or Options()
         self._models = models or Models()
         self._networks = networks
-        self._scanner = Scanner(networks.detector, detect_every_us=self._o.detect_every_us, stopwatch=stopwatch)
+        self._scanner = Scanner(
+            networks.detector, detect_every_us=self._o.detect_every_us, asked=networks.asked, stopwatch=stopwatch
+        )
         self._background = Background()
         outliner = Outliner(networks.pose, networks.segment)
         self._segmenter = segmenter

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -89,11 +89,17 @@ class Scanner:
     """Scans chunks; holds the stages and the detector, and nothing of any feed."""
 
     def __init__(
-        self, detector: Detector | None, *, detect_every_us: int, stopwatch: Callable[[], Stopwatch] = Stopwatch
+        self,
+        detector: Detector | None,
+        *,
+        detect_every_us: int,
+        asked: Sequence[str] = (),
+        stopwatch: Callable[[], Stopwatch] = Stopwatch,
     ) -> None:
         self._every_us = detect_every_us
         self.stopwatch = stopwatch
-        self._clip, self._motion, self._detect = Clipper(), motion.MotionDetector(), detect.Detect(detector)
+        self._clip, self._motion = Clipper(), motion.MotionDetector()
+        self._detect = detect.Detect(detector, asked=asked)
         self._close_up = CloseUp(self._detect)
 
     def begin(self, state: ScanState, frames: Iterable[Frames]) -> Scanning:

@@ -17,6 +17,7 @@ from tiny import GROUNDED, SHAPE
 from engines import catalogue, lite
 from engines.cache import Cache
 from engines.catalogue import find
+from engines.detections import Detections
 from engines.detectors import networks, opening
 from engines.detectors.networks import GroundingFiles
 from engines.detectors.opening import open_detector, usual
@@ -27,7 +28,7 @@ from engines.opening import How
 from engines.store import Store
 from stream.cli import main
 from stream.cli_profile import DETECTORS, Profile
-from stream.detect import FOLLOWED
+from stream.detect import FOLLOWED, Detect
 from tests.running import model_folder
 
 
@@ -173,6 +174,45 @@ def test_names_and_profiles_that_do_not_go_together(capsys: pytest.CaptureFixtur
 def test_what_is_looked_for_unasked_is_what_is_followed() -> None:
     assert set(EVERYDAY) <= FOLLOWED & set(COCO)
     assert set(lite.DETECTORS) < set(DETECTORS)
+
+
+def test_what_is_asked_for_is_looked_for_and_no_scenery(
+    small_ones: tuple[Store, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "GROUNDING_DINO_TINY", replace(GROUNDED, names=len(EVERYDAY) + 1, tokens=64))
+    profile = Profile("sam2", drawn=True, detector="grounding-dino-tiny", look_for=("chair", "dog"))
+    assert profile.told == "sam2 tiny@usual drawn grounding-dino-tiny chair, dog"
+    assert profile.networks().asked == ("chair", "dog"), "one more than everyday things: the dog is among them"
+
+    class Finds:
+        name = "finds"
+
+        def detect(self, rgb: np.ndarray) -> Detections:
+            boxes = np.array([[10, 10, 40, 40], [50, 10, 80, 40]], np.float32)
+            return Detections(boxes, np.array([0.9, 0.8], np.float32), ("chair", "tvmonitor"))
+
+    rgb = np.zeros((90, 160, 3), np.uint8)
+    assert Detect(Finds()).look(rgb).categories == ()
+    assert Detect(Finds(), asked=profile.look_for).look(rgb).categories == ("chair",)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--profile", "sam2", "--sam2-drawn", "--look-for", "cart"], "goes with --detector grounding-dino-tiny"),
+        (["--look-for", "Cart"], "goes with --detector grounding-dino-tiny"),
+        (["--profile", "sam2", "--sam2-drawn", "--detector", "grounding-dino-tiny", "--look-for", "a?"], "'a?'"),
+        (["--profile", "sam2", "--sam2-drawn", "--detector", "grounding-dino-tiny", "--look-for", " "], "look for ''"),
+        (["--profile", "sam2", "--sam2-drawn", "--detector", "grounding-dino-tiny", "--look-for", "cart"], "14 fit"),
+    ],
+)
+def test_words_that_cannot_be_looked_for(
+    small_ones: tuple[Store, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    asked = ["annotate", "synthetic:two-people?seconds=1", "--out", str(tmp_path / "o"), "--quiet"]
+    assert main([*asked, *options]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert says in told
 
 
 @pytest.mark.slow
