@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """Mean and deviation of ImageNet's pixels in levels of 0..255: what SAM 2 and most detectors were trained with."""
 
@@ -117,6 +119,14 @@ def _check(batch: Any) -> None:
             raise ValueError(f"matrix is {batch.matrix!r}, wanted bt601 or bt709")
     elif len(shape) != 4 or shape[3] != 3 or 0 in shape[1:3]:
         raise ValueError(f"frames are of shape {shape}, wanted [T, H, W, 3]")
+
+
+def placed(frame: Any, device: str) -> Any:
+    """A frame [H, W, 3] uint8, a NumPy array or a tensor of any device, as [1, H, W, 3] on `device`."""
+    import torch
+
+    tensor = frame if isinstance(frame, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(frame))
+    return tensor[None].contiguous().to(device)
 
 
 def smaller(frame: Any, size: tuple[int, int]) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from engines.backends.shared import SharedDetector
 from engines.crops import U8
 from engines.detections import Detections, Detector
 from kernels.iou import box_iou
@@ -36,11 +38,13 @@ class Detect:
         self._detector, self._same, self._least = detector, same_iou, least
         self._followed = FOLLOWED.union(asked)
 
-    def look(self, rgb: U8) -> Detections:
-        """Detections of a frame [H, W, 3] uint8 RGB, best first."""
+    def look(self, rgb: U8, picture: Any = None) -> Detections:
+        """Detections of a frame [H, W, 3] uint8 RGB, best first. picture: the same on the device that decoded it, for a
+        detector that takes it there."""
         if self._detector is None:
             return Detections.none()
-        found = self._detector.detect(rgb)
+        there = picture is not None and isinstance(self._detector, SharedDetector)
+        found = self._detector.detect(picture if there else rgb)
         h, w = rgb.shape[:2]
         sides = found.boxes[:, 2:] - found.boxes[:, :2]
         keep: list[int] = []

@@ -141,7 +141,7 @@ class Scanner:
             if not blank and (cut or was_blank or detect.is_due(pts_us, state.detected_us, every_us)):
                 with watch("detect"):
                     moving = self._motion.detect(state.motion, size)
-                    found = motion.corroborate(self._detect.look(rgb), moving)
+                    found = motion.corroborate(self._detect.look(rgb, frame.picture), moving)
                     found = detect.merge(self._close_up.step(state.close_up, rgb, found, moving), moving)
                     found = detect.within(found, state.masks, size)
                     state.detected_us = pts_us

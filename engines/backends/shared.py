@@ -4,11 +4,12 @@ what has gathered while the one before was run."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from engines.backends import F32, Engine
-from engines.detections import U8, BatchDetector, Detections
+from engines.detections import BatchDetector, Detections
 from engines.together import BatchCounts, Together
 
 MOST_FRAMES = 64
@@ -44,16 +45,17 @@ class SharedSession:
 
 
 class SharedDetector:
-    """A `Detector` of one that takes batches. counts: gets the batches' sizes."""
+    """A `Detector` of one that takes batches. Frames may be tensors on a device, if that one takes them. counts: gets
+    the batches' sizes."""
 
     def __init__(self, detector: BatchDetector, counts: BatchCounts | None = None) -> None:
         self._detector, self._counts = detector, counts or BatchCounts()
         self._together = Together(wait_s=0.0, most=MOST_FRAMES)
         self.name = detector.name
 
-    def detect(self, rgb: U8) -> Detections:
+    def detect(self, rgb: Any) -> Detections:
         return self._together.ask(self._run, rgb)
 
-    def _run(self, frames: Sequence[U8]) -> list[Detections]:
+    def _run(self, frames: Sequence[Any]) -> list[Detections]:
         self._counts.add(self.name, len(frames))
         return self._detector.detect_many(frames)

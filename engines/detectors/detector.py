@@ -6,15 +6,16 @@ Frames are resized on the engine's device, all of a batch at once, and only what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from engines.backends import Engine
 from engines.detections import U8, Detections
-from kernels.preprocess import fit, preprocess
+from kernels.preprocess import fit, placed, preprocess
 
+Picture: TypeAlias = U8 | torch.Tensor
 LEAST = 0.3
 """Score from which a detection counts."""
 SMALLEST_PX = 2
@@ -38,12 +39,12 @@ class EngineDetector:
         self._side = int(engine.spec.inputs[0].shape[-1])
         self._most = engine.spec.rows.most
 
-    def detect(self, rgb: U8) -> Detections:
+    def detect(self, rgb: Picture) -> Detections:
         return self.detect_many([rgb])[0]
 
-    def detect_many(self, frames: Sequence[U8]) -> list[Detections]:
-        """Of each frame [H, W, 3] uint8 RGB, of any sizes: its detections, highest score first. One run, or as many as
-        the engine's largest batch asks for."""
+    def detect_many(self, frames: Sequence[Picture]) -> list[Detections]:
+        """Of each frame [H, W, 3] uint8 RGB, of any size and wherever it lies: its detections, highest score first. One
+        run, or as many as the engine's largest batch asks for."""
         found: list[Detections] = []
         for start in range(0, len(frames), self._most):
             batch = frames[start : start + self._most]
@@ -52,7 +53,7 @@ class EngineDetector:
             found += [self._read(*row) for row in zip(batch, boxes, scores, labels, strict=True)]
         return found
 
-    def _read(self, frame: U8, boxes: Any, scores: Any, labels: Any) -> Detections:
+    def _read(self, frame: Picture, boxes: Any, scores: Any, labels: Any) -> Detections:
         h, w = frame.shape[:2]
         boxes = np.clip(boxes, 0, np.array([w, h, w, h], np.float32)).astype(np.float32)
         names = tuple(self._labels[i] if 0 <= i < len(self._labels) else "" for i in labels.tolist())
@@ -61,11 +62,13 @@ class EngineDetector:
         return Detections(boxes, scores.astype(np.float32), names).take(keep)
 
 
-def prepare(frames: Sequence[U8], side: int, *, corner: bool = False, device: str = "cpu") -> dict[str, torch.Tensor]:
+def prepare(
+    frames: Sequence[Picture], side: int, *, corner: bool = False, device: str = "cpu"
+) -> dict[str, torch.Tensor]:
     """What an engine is told of these frames: `frames` [n, 3, side, side], normalised, `size` [n, 2], and with `corner`
     their `extent` [n, 2]: rows and columns that they fill."""
-    sizes = [f.shape[:2] for f in frames]
-    there = [torch.from_numpy(np.ascontiguousarray(f)[None]).to(device) for f in frames]
+    sizes = [(int(f.shape[0]), int(f.shape[1])) for f in frames]
+    there = [placed(f, device) for f in frames]
     made = preprocess(there, side, letterbox=corner)
     inputs = {"frames": made, "size": torch.tensor(sizes, dtype=torch.float32, device=device)}
     if not corner:

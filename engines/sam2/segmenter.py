@@ -23,7 +23,7 @@ from engines.sam2.seen import Seen, cells, crop, read
 from engines.sam2.tracker import Tracker
 from engines.together import BatchCounts, Together
 from engines.work import Call
-from kernels.preprocess import preprocess
+from kernels.preprocess import placed, preprocess
 from kernels.rle import decode_masks, encode
 
 F32 = NDArray[np.float32]
@@ -121,12 +121,7 @@ class Segmenter:
 
     def _look(self, asked: Sequence[tuple[U8 | torch.Tensor, tuple[int, int], tuple[int, int]]]) -> list[Frame]:
         self._counts.add("sam2-encode", len(asked))
-        device = self._model.device
-        tensors = [
-            (picture if isinstance(picture, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(picture)))[None]
-            .contiguous().to(device)
-            for picture, _, _ in asked
-        ]  # fmt: skip
+        tensors = [placed(picture, self._model.device) for picture, _, _ in asked]
         features = self._tracker.encode(preprocess(tensors, self._model.side, dtype=self._model.dtype))
         return [Frame(features, i, size, full) for i, (_, size, full) in enumerate(asked)]
 

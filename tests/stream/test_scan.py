@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from engines.backends.shared import SharedDetector
+from engines.detections import Detections
+from stream.detect import Detect
 from stream.scan import WORK_SIDE, working_frame
 
 
@@ -31,3 +36,22 @@ def test_what_is_larger_is_made_smaller_where_it_lies(size: tuple[int, int]) -> 
     assert host.scale == device.scale == max(rgb.shape) / WORK_SIDE
     assert np.array_equal(device.picture.numpy(), device.rgb)
     assert np.abs(host.rgb.astype(int) - device.rgb).mean() < 3, "other filters, the same picture"
+
+
+def test_a_detector_of_engines_is_given_frames_where_they_lie() -> None:
+    class Batches:
+        name = "batches"
+
+        def detect(self, rgb: np.ndarray) -> Detections:
+            given.append(type(rgb))
+            return Detections.none()
+
+        def detect_many(self, frames: Sequence[np.ndarray]) -> list[Detections]:
+            return [self.detect(rgb) for rgb in frames]
+
+    given: list[type] = []
+    rgb = np.zeros((90, 160, 3), np.uint8)
+    for detector in (Batches(), SharedDetector(Batches())):
+        Detect(detector).look(rgb, torch.from_numpy(rgb))
+        Detect(detector).look(rgb)
+    assert given == [np.ndarray, np.ndarray, torch.Tensor, np.ndarray]

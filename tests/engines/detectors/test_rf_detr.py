@@ -79,6 +79,7 @@ def arrays(found: Detections) -> dict[str, Any]:
 def test_a_frame_alone_and_among_others_of_other_sizes(detector: EngineDetector) -> None:
     for frame, found in zip(frames(), detector.detect_many(frames()), strict=True):
         same(detector.detect(frame), found)
+        same(detector.detect(torch.from_numpy(frame)), found)
 
 
 def test_more_frames_than_a_batch_holds(detector: EngineDetector) -> None:
