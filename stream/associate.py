@@ -33,6 +33,9 @@ RECALLED = 0.7
 """How alike somebody must be who comes out of hiding where no place explains it."""
 APART = 0.2
 """How much more a detection looks like another who may be there, where it is not this one's whatever its place."""
+STRANGER, MORE = 0.5, 1.2
+"""Likeness to a person under which a detection that shows most of a body is not that person's: somebody comes in by the
+edge by which another leaves. What covers more than that of the person's usual area may be two."""
 
 
 class _Drawn:
@@ -65,10 +68,18 @@ class _Drawn:
         return outline
 
     def looks_like_another(self) -> NDArray[np.bool_]:
-        """[E, D]: whether a detection looks much more like somebody else who may be there than like the entity."""
+        """[E, D]: whether a detection looks much more like somebody else who may be there than like the entity, or
+        like nobody that the entity could be."""
         live = np.array([e.live for e in self._entities], bool)
-        another: NDArray[np.bool_] = (self.alike > 0) & (self.alike[live].max(axis=0, initial=0) - self.alike > APART)
-        return another
+        known = np.array(
+            [e.category == "person" and e.look is not None and e.look.count >= 4 for e in self._entities], bool
+        )
+        areas = np.array([o.patch.area if o is not None else 0 for o in self.outlines])
+        usual = np.array([e.reference_area for e in self._entities])
+        one = (areas >= SHOWS * usual[:, None]) & (areas <= MORE * usual[:, None])
+        stranger = known[:, None] & one & (self.alike < STRANGER)
+        another: NDArray[np.bool_] = self.alike[live].max(axis=0, initial=0) - self.alike > APART
+        return (self.alike > 0) & (another | stranger)
 
 
 class Associate:

@@ -110,3 +110,17 @@ def test_who_is_covered_is_not_missed() -> None:
     look_again(rgb, [red, blue], detections((150, 90)))
     assert blue.misses == 0
     assert blue.patch is None
+
+
+def test_who_comes_in_by_the_edge_by_which_another_leaves_is_somebody_else() -> None:
+    _, people = painted_scene({1: ((30, 90), RED_RGB)})
+    red = people[1]
+    assert red.look is not None
+    red.look.count = 5
+    rest = disc(14, 90, RADIUS)
+    rest[:, 24:] = False
+    red.patch, red.box = patch_of(rest), np.array([0, 66, 48, 114], np.float32)
+    rgb, _ = painted_scene({2: ((26, 90), GREEN_RGB)})
+    state = look_again(rgb, [red], detections((26, 90)))
+    assert [(e.id, e.state) for e in state.entities] == [(1, "visible"), (-1, "tentative")]
+    assert covers(state.entities[1], (26, 90))
