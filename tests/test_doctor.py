@@ -58,11 +58,11 @@ def test_what_this_project_needs_works_here(tmp_path: Path) -> None:
     ("module", "check", "name", "state", "mend"),
     [
         ("av", media.pyav, "PyAV", "missing", "pip install av"),
-        ("nvidia.dali", media.dali, "DALI gpu", "warn", "pip install nvidia-dali-cuda130"),
+        ("nvidia.dali", media.dali, "DALI gpu", "off", "pip install nvidia-dali-cuda130"),
         ("onnxruntime", compute.onnxruntime, "ONNX Runtime", "missing", "pip install onnxruntime"),
         ("ai_edge_litert.interpreter", compute.litert, "LiteRT", "missing", "pip install ai-edge-litert"),
-        ("torch", compute.torch, "torch", "warn", "pip install torch"),
-        ("tensorrt", compute.tensorrt, "TensorRT", "warn", "tensorrt-cu13"),
+        ("torch", compute.torch, "torch", "off", "pip install torch"),
+        ("tensorrt", compute.tensorrt, "TensorRT", "off", "tensorrt-cu13"),
     ],
 )
 def test_a_missing_module_is_one_row_with_its_mend(
@@ -92,7 +92,7 @@ def test_a_package_of_an_extra_that_is_missing_is_named_with_its_mend(
 
     monkeypatch.setattr(extras, "installed", lambda distribution: "" if distribution == package else "1.0")
     (row,) = [row for row in extras.extras() if row.state != "ok"]
-    assert (row.name, row.state, row.mend) == (name, "warn", mend)
+    assert (row.name, row.state, row.mend) == (name, "off", mend)
     assert row.detail.startswith(f"{package} not installed, for ")
 
 
@@ -154,16 +154,19 @@ def test_both_onnxruntimes_half_removed_is_told(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("cuda", "available", "state", "detail"),
+    ("cuda", "available", "driver", "state", "detail"),
     [
-        (None, False, "warn", "a CPU build"),
-        ("13.0", False, "warn", "built for CUDA 13.0, no GPU found"),
-        ("13.0", True, "ok", "CUDA 13.0: H200, H200"),
+        (None, False, True, "warn", "a CPU build"),
+        (None, False, False, "off", "a CPU build"),
+        ("13.0", False, True, "warn", "built for CUDA 13.0, no GPU found"),
+        ("13.0", False, False, "off", "built for CUDA 13.0, no GPU found"),
+        ("13.0", True, True, "ok", "CUDA 13.0: H200, H200"),
     ],
 )
 def test_torch_says_whether_it_has_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, cuda: str | None, available: bool, state: str, detail: str
+    monkeypatch: pytest.MonkeyPatch, cuda: str | None, available: bool, driver: bool, state: str, detail: str
 ) -> None:
+    monkeypatch.setattr(compute, "has_driver", lambda: driver)
     fake = SimpleNamespace(
         version=SimpleNamespace(cuda=cuda),
         cuda=SimpleNamespace(is_available=lambda: available, device_count=lambda: 2, get_device_name=lambda i: "H200"),
@@ -211,7 +214,7 @@ def test_no_driver_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(ctypes, "CDLL", cdll)
     (row,) = compute.gpu()
-    assert (row.state, row.detail) == ("warn", "no NVIDIA driver (libnvidia-ml.so.1)")
+    assert (row.state, row.detail) == ("off", "no NVIDIA driver (libnvidia-ml.so.1)")
 
 
 def test_the_log_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
@@ -296,7 +299,7 @@ def test_the_command_prints_a_line_each_or_json(monkeypatch: pytest.MonkeyPatch,
     assert result.output.splitlines() == [
         "ok      PyAV  18.1.0",
         "warn    torch not installed [really]  -> pip install torch",
-        "profile lite is ready; the other warnings concern what it does without",
+        "profile lite is ready; the warnings concern what it does without",
     ]
     result = CliRunner().invoke(doctor, ["--json"])
     assert msgspec.json.decode(result.output, type=list[Row]) == rows
@@ -304,3 +307,4 @@ def test_the_command_prints_a_line_each_or_json(monkeypatch: pytest.MonkeyPatch,
     assert CliRunner().invoke(doctor, ["--json"]).exit_code == 1
     assert verdict(rows) == "profile lite cannot run: see LiteRT"
     assert verdict([Row("yolox-nano", "warn", "not here")]).startswith("profile lite runs without yolox-nano:")
+    assert verdict([Row("sam2", "off", "not installed")]) == "profile lite is ready; what is off it does without"

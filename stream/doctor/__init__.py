@@ -16,7 +16,7 @@ from stream.doctor.rows import Row, first_line
 __all__ = ["Row", "checks", "doctor", "examine"]
 
 Check = Callable[[], list[Row]]
-_COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
+_COLOURS = {"ok": "green", "off": "dim", "warn": "yellow", "missing": "red"}
 
 
 def checks(log_folder: Path) -> list[tuple[str, Check]]:
@@ -76,8 +76,13 @@ def verdict(rows: Sequence[Row]) -> str:
         return f"profile lite cannot run: see {', '.join(broken)}"
     lost = [row.name for row in rows if row.state == "warn" and row.name in NETWORKS]
     if lost:
-        return f"profile lite runs without {', '.join(lost)}: see above for what each is for"
-    return "profile lite is ready; the other warnings concern what it does without"
+        return (
+            f"profile lite runs without {', '.join(lost)}: see above for what each is for; `strefer models pull` "
+            "fetches what is not here, or STREFER_MODELS names a folder that has it"
+        )
+    if any(row.state == "warn" for row in rows):
+        return "profile lite is ready; the warnings concern what it does without"
+    return "profile lite is ready; what is off it does without"
 
 
 def _show(rows: Sequence[Row]) -> None:

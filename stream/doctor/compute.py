@@ -8,7 +8,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-from stream.doctor.rows import Row, first_line, load
+from stream.doctor.rows import Row, first_line, load, off_or_warn
 
 ORT = "pip install onnxruntime (or onnxruntime-gpu, never both)"
 _PROVIDER_MENDS = {
@@ -75,7 +75,14 @@ def litert() -> list[Row]:
 def torch() -> list[Row]:
     module, detail = load("torch", "torch")
     if module is None:
-        return [Row("torch", "warn", f"{detail}; profile sam2, GPU decoding and kernels need it", "pip install torch")]
+        return [
+            Row(
+                "torch",
+                off_or_warn(detail),
+                f"{detail}; profile sam2, GPU decoding and kernels need it",
+                "pip install torch",
+            )
+        ]
     rows = [Row("torch", "ok", detail)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a driver that is too old warns, and is_available says the rest
@@ -84,17 +91,22 @@ def torch() -> list[Row]:
             rows.append(Row("torch CUDA", "ok", f"CUDA {module.version.cuda}: {', '.join(names)}"))
         elif module.version.cuda:
             mend = "check `nvidia-smi`, and that the driver is new enough"
-            rows.append(Row("torch CUDA", "warn", f"built for CUDA {module.version.cuda}, no GPU found", mend))
+            rows.append(_no_cuda(f"built for CUDA {module.version.cuda}, no GPU found", mend))
         else:
-            rows.append(Row("torch CUDA", "warn", "a CPU build", "install torch's CUDA build on a machine with a GPU"))
+            rows.append(_no_cuda("a CPU build", "install torch's CUDA build on a machine with a GPU"))
     return rows
+
+
+def _no_cuda(detail: str, mend: str) -> Row:
+    there = has_driver()
+    return Row("torch CUDA", "warn" if there else "off", detail, mend if there else "")
 
 
 def sam2() -> list[Row]:
     """The package, without which profile sam2 does not run; it is not imported, for that takes seconds."""
     if find_spec("sam2") is None:
         mend = "SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0 (docs/sam2.md)"
-        return [Row("sam2", "warn", "not installed; only profile sam2 needs it", mend)]
+        return [Row("sam2", "off", "not installed; only profile sam2 needs it", mend)]
     return [Row("sam2", "ok", version("sam2"))]
 
 
@@ -102,22 +114,33 @@ def tensorrt() -> list[Row]:
     module, detail = load("tensorrt", "tensorrt")
     if module is None:
         mend = "use the gpu image, or pip install tensorrt-cu13 where NVIDIA's index can be reached"
-        return [Row("TensorRT", "warn", detail, mend)]
+        return [Row("TensorRT", off_or_warn(detail), detail, mend)]
     return [Row("TensorRT", "ok", detail)]
 
 
 def gpu() -> list[Row]:
     """The GPUs as their driver tells (NVML), whatever Python packages are there."""
-    try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return [Row("GPU", "warn", "no NVIDIA driver (libnvidia-ml.so.1)", "profile lite needs none")]
+    nvml = _nvml()
+    if nvml is None:
+        return [Row("GPU", "off", "no NVIDIA driver (libnvidia-ml.so.1)", "profile lite needs none")]
     if code := nvml.nvmlInit_v2():
         return [Row("GPU", "warn", f"the NVIDIA driver does not answer (NVML error {code})", "check `nvidia-smi`")]
     try:
         return _devices(nvml) or [Row("GPU", "warn", "a driver, but no GPU", "check `nvidia-smi`")]
     finally:
         nvml.nvmlShutdown()
+
+
+def has_driver() -> bool:
+    """Whether NVIDIA's driver is here: what wants a GPU is else merely off."""
+    return _nvml() is not None
+
+
+def _nvml() -> Any:
+    try:
+        return ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return None
 
 
 def _devices(nvml: Any) -> list[Row]:

@@ -27,5 +27,5 @@ def extras() -> list[Row]:
 def _row(name: str, what: str, packages: tuple[str, ...], install: str) -> Row:
     found = {package: installed(package) for package in packages}
     if lacking := [package for package, there in found.items() if not there]:
-        return Row(name, "warn", f"{', '.join(lacking)} not installed, for {what}", f'pip install "{install}"')
+        return Row(name, "off", f"{', '.join(lacking)} not installed, for {what}", f'pip install "{install}"')
     return Row(name, "ok", ", ".join(f"{package} {there}" for package, there in found.items()))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from engines.errors import UserError
-from stream.doctor.rows import Row, State, load
+from stream.doctor.compute import has_driver
+from stream.doctor.rows import ABSENT, Row, State, load, off_or_warn
 
 # Codec, FFmpeg's decoder: its own `av1` only drives hardware.
 DECODERS = (("h264", "h264"), ("hevc", "hevc"), ("vp9", "vp9"), ("av1", "libdav1d"), ("mjpeg", "mjpeg"))
@@ -46,23 +47,27 @@ def _nvenc(av: Any) -> Row:
         encoder.time_base = Fraction(1, 25)
         encoder.open()
     except Exception:
-        return Row("NVENC", "warn", "no encoder on this GPU, or no GPU; re-encoding uses the CPU")
+        state: State = "warn" if has_driver() else "off"
+        return Row("NVENC", state, "no encoder on this GPU, or no GPU; re-encoding uses the CPU")
     return Row("NVENC", "ok", "h264")
 
 
 def dali() -> list[Row]:
     module, detail = load("nvidia.dali", "nvidia-dali-cuda130")
     if module is None:
-        mend = "pip install nvidia-dali-cuda130" if detail == "not installed" else "reinstall nvidia-dali-cuda130"
-        return [Row(f"DALI {device}", "warn", detail, mend) for device in ("cpu", "gpu")]
-    rows = []
-    for device, mend in (("cpu", "reinstall nvidia-dali-cuda130"), ("gpu", "needs a GPU with its driver, and torch")):
-        try:
-            from stream.decode.dali import DaliDecoder
+        mend = "pip install nvidia-dali-cuda130" if detail == ABSENT else "reinstall nvidia-dali-cuda130"
+        return [Row(f"DALI {device}", off_or_warn(detail), detail, mend) for device in ("cpu", "gpu")]
+    if not has_driver():
+        return [_dali("cpu", detail, "reinstall nvidia-dali-cuda130"), Row("DALI gpu", "off", "no NVIDIA driver")]
+    gpu = _dali("gpu", detail, "needs a GPU with its driver, and torch")
+    return [_dali("cpu", detail, "reinstall nvidia-dali-cuda130"), gpu]
 
-            DaliDecoder(device, pipelines=1)  # type: ignore[arg-type]
-        except UserError as e:
-            rows.append(Row(f"DALI {device}", "warn", str(e), mend))
-        else:
-            rows.append(Row(f"DALI {device}", "ok", detail))
-    return rows
+
+def _dali(device: Literal["cpu", "gpu"], detail: str, mend: str) -> Row:
+    from stream.decode.dali import DaliDecoder
+
+    try:
+        DaliDecoder(device, pipelines=1)
+    except UserError as e:
+        return Row(f"DALI {device}", "warn", str(e), mend)
+    return Row(f"DALI {device}", "ok", detail)

@@ -9,13 +9,17 @@ import msgspec
 
 from engines.versions import installed
 
-State = Literal["ok", "warn", "missing"]
+State = Literal["ok", "off", "warn", "missing"]
+
+
+ABSENT = "not installed"
 
 
 class Row(msgspec.Struct, frozen=True):
     """One line of `strefer doctor`.
 
-    state: "ok"; "warn" where something optional does not work; "missing" where profile `lite` cannot run without.
+    state: "ok"; "off" where something optional is not here; "warn" where it is here and does not work, or where
+    profile `lite` is less without; "missing" where `lite` cannot run without.
     mend: what to type or do; empty where nothing is to be done.
     """
 
@@ -31,12 +35,17 @@ def first_line(e: BaseException) -> str:
     return f"{type(e).__name__}: {lines[0]}" if lines else type(e).__name__
 
 
+def off_or_warn(detail: str) -> State:
+    """The state of something optional that `load` gave no module of."""
+    return "off" if detail == ABSENT else "warn"
+
+
 def load(module: str, distribution: str) -> tuple[Any, str]:
     """A module and its version, or None and why it cannot be imported (libraries that are missing, too)."""
     try:
         loaded = importlib.import_module(module)
     except Exception as e:  # a native module may raise anything at import
-        return None, "not installed" if _absent(e, module) else first_line(e)
+        return None, ABSENT if _absent(e, module) else first_line(e)
     return loaded, installed(distribution) or str(getattr(loaded, "__version__", "unknown version"))
 
 
