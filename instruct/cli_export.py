@@ -51,7 +51,7 @@ def export(sources: tuple[Path, ...], form: str, out: Path, every: int | None, f
 
         def take(masks: Masks) -> None:
             writer.add(masks)
-            tracks.append(len(masks.masks))
+            tracks.append(_tracks(masks, form))
             notes.extend(_notes(masks, form))
 
         for file in files:
@@ -62,7 +62,14 @@ def export(sources: tuple[Path, ...], form: str, out: Path, every: int | None, f
         writer.close()
     for note in notes:
         click.echo(f"note: {note}", err=True)
-    click.echo(f"{sum(tracks)} tracks of {len(tracks)} feed{'s' * (len(tracks) != 1)}; look at {out}")
+    said = [f"{n} {what}{'s' * (n != 1)}" for n, what in ((sum(tracks), "track"), (len(tracks), "feed"))]
+    click.echo(f"{' of '.join(said)}; look at {out}")
+
+
+def _tracks(masks: Masks, form: str) -> int:
+    from instruct.export.mots import CLASSES
+
+    return sum(form != "mots" or masks.categories[entity] in CLASSES for entity in masks.masks)
 
 
 def _notes(masks: Masks, form: str) -> list[str]:

@@ -136,8 +136,9 @@ def test_bad_arguments_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_export_writes_whole_files(annotated: Path, tmp_path: Path) -> None:
+def test_export_writes_whole_files(annotated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("export", annotated, "--format", "mots", "--out", tmp_path / "mots") == 0
+    assert capsys.readouterr().out.startswith("1 track of 1 feed;"), "the dog is left out, and not counted"
     assert len((tmp_path / "mots" / "feed.txt").read_text().splitlines()) == 120
     assert run("export", annotated, "--format", "ytvis", "--out", tmp_path / "y.json") == 0
     assert {p.name for p in tmp_path.iterdir()} == {"clip", "mots", "y.json"}

@@ -343,6 +343,20 @@ def test_damaged_weights_are_told_with_their_mend(
     assert "strefer models pull sam2.1-tiny fetches it anew" in said
 
 
+def test_torch_that_does_not_load_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(module: str, distribution: str) -> tuple[None, str]:
+        return None, "OSError: libcudart.so.13: cannot open shared object file"
+
+    monkeypatch.setattr("stream.doctor.rows.load", broken)
+    asked = ["annotate", "synthetic:two-people?seconds=1", "--out", str(tmp_path / "o"), "--quiet"]
+    assert main([*asked, "--profile", "sam2", "--sam2-drawn"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("strefer: torch does not load (OSError: libcudart.so.13: ")
+    assert len(said) == 2, "and the note on drawn weights"
+
+
 def test_a_mask_that_holds_a_detection_is_left_alone() -> None:
     patch = Patch(10, 10, np.full((40, 20), 255, np.uint8))
 

@@ -85,9 +85,9 @@ export class Painter {
   /**
    * Draw a picture and the masks of its very frame over a whole canvas.
    * @param {HTMLCanvasElement} canvas @param {CanvasImageSource & {width: number, height: number}} picture
-   * @param {Mask[]} masks @param {Look} look
+   * @param {Mask[]} masks @param {Look} look @param {() => void} [between] draws what lies over masks and under names
    */
-  paint(canvas, picture, masks, look) {
+  paint(canvas, picture, masks, look, between = () => {}) {
     if (canvas.width !== picture.width || canvas.height !== picture.height) {
       canvas.width = picture.width;
       canvas.height = picture.height;
@@ -95,8 +95,9 @@ export class Painter {
     const context = canvas.getContext("2d");
     context.drawImage(picture, 0, 0);
     const shown = masks.filter((m) => !look.hidden.has(m.entity));
+    if (shown.length) this.#masks(context, shown, look);
+    between();
     if (shown.length === 0) return;
-    this.#masks(context, shown, look);
     const scale = canvas.width / shown[0].frame.rle.size[1];
     for (const mask of [...shown].sort((a, b) => Number(a.entity === look.followed) - Number(b.entity === look.followed))) {
       label(context, mask, scale, look);

@@ -129,12 +129,12 @@ export class Entities {
   }
 }
 
-/** What became of a query, in words. @param {import("./model.js").Asked} q */
-export function answerOf(q) {
+/** What became of a query, in words. @param {import("./model.js").Asked} q @param {boolean} ended whether its feed has */
+export function answerOf(q, ended = false) {
   if (!q.text) return MASK;
   if (q.outcome === "bound") return `${q.entities.length > 1 ? "are" : "is"} ${q.entities.join(" and ")}`;
   if (q.outcome === "ambiguous") return `could be ${q.entities.join(" or ")}`;
-  if (q.outcome === "asked") return "asked; no answer yet";
+  if (q.outcome === "asked") return ended ? "asked; the feed has ended" : "asked; no answer yet";
   return q.reason.startsWith("asked too late") ? q.reason : "nobody fits";
 }
 
@@ -147,17 +147,17 @@ export class Queries {
 
   /** @param {Feed} feed */
   show(feed) {
-    const queries = feed.queries(), now = JSON.stringify(queries);
+    const queries = feed.queries(), ended = feed.ended !== "", now = JSON.stringify([queries, ended]);
     if (now === this.shown) return;
     this.shown = now;
-    this.list.replaceChildren(...queries.map((q) => this.#item(q)));
+    this.list.replaceChildren(...queries.map((q) => this.#item(q, ended)));
   }
 
-  /** @param {import("./model.js").Asked} q */
-  #item(q) {
+  /** @param {import("./model.js").Asked} q @param {boolean} ended */
+  #item(q, ended) {
     const item = made("li", "query");
     item.dataset.outcome = q.outcome;
-    const said = made("span", "said"), answer = made("span", "answer", answerOf(q)), called = q.text ? `“${q.text}”` : q.query;
+    const said = made("span", "said"), answer = made("span", "answer", answerOf(q, ended)), called = q.text ? `“${q.text}”` : q.query;
     said.append(made("span", "name", called), " ", answer);
     if (q.text && q.roi.length) said.append(made("span", "where", " in its region"));
     item.append(said);

@@ -237,8 +237,8 @@ export class Player {
     while (index >= 0 && !reel.pictures[index]?.picture) index--;
     const shown = reel.pictures[index];
     if (!shown?.picture || !reel.masked || (!this.dirty && shown.pts_us === this.shown_us)) return;
-    this.painter.paint(this.canvas, shown.picture, reel.masks.get(shown.pts_us) ?? [], this.look);
-    outline(this.canvas, this.feed.regions());
+    const masks = reel.masks.get(shown.pts_us) ?? [];
+    this.painter.paint(this.canvas, shown.picture, masks, this.look, () => outline(this.canvas, this.feed.regions()));
     this.dirty = false;
     if (shown.pts_us === this.shown_us) return;
     this.shown_us = shown.pts_us;
