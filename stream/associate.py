@@ -27,6 +27,8 @@ DRIFTED, DRIFTED_S = (0.6, 0.75), 1.0
 """How alike what is drawn of a person must stay to that person: found just now, and not found for that long."""
 SHOWS = 0.5
 """Share of an entity that must be to be seen for its place alone to say that a detection is its."""
+GROW = 0.08
+"""Share of a detection's box by which its mask may reach beyond it."""
 MOST_DRAWN = 8
 """Detections of a frame that are drawn before anybody takes them."""
 RECALLED = 0.7
@@ -52,13 +54,18 @@ class _Drawn:
         self.outlines: list[Outline | None] = [None] * len(found)
         self.alike = np.zeros((len(entities), len(found)), np.float32)
 
+    def draw_all(self, ds: Sequence[int]) -> None:
+        self._outliner.ahead(self._view.rgb, [self._found.boxes[d] for d in ds], grow=GROW)
+        for d in ds:
+            self.draw(d)
+
     def draw(self, d: int) -> Outline:
         """The mask of a detection."""
         known = self.outlines[d]
         if known is not None:
             return known
         rgb, box, category = self._view.rgb, self._found.boxes[d], self._found.categories[d]
-        outline = self.outlines[d] = self._outliner.outline(rgb, box, category, None, grow=0.08)
+        outline = self.outlines[d] = self._outliner.outline(rgb, box, category, None, grow=GROW)
         look = looks.measure(rgb, outline.patch, None)
         for i, e in enumerate(self._entities):
             diagonal = float(np.hypot(e.box[2] - e.box[0], e.box[3] - e.box[1]))
@@ -92,8 +99,7 @@ class Associate:
         """Match, recall, begin; what nobody detected counts a miss."""
         drawn = _Drawn(self._outliner, state.entities, view, found)
         drifted = [self._drifted(e, view) for e in state.entities]
-        for d in self._unclear(state, found, drifted):
-            drawn.draw(d)
+        drawn.draw_all(self._unclear(state, found, drifted))
         another = drawn.looks_like_another()
         free_entities = list(range(len(state.entities)))
         free_found = list(range(len(found)))
@@ -228,7 +234,7 @@ class Associate:
         if self._outliner.kind(category) != "pose" and _fragment(box, category, state.entities):
             return  # half of something whose other half is behind somebody
         if proposal is None:
-            proposal = self._outliner.outline(view.rgb, box, category, None, grow=0.08)
+            proposal = self._outliner.outline(view.rgb, box, category, None, grow=GROW)
         patch = proposal.patch.main_part()
         if view.sharpen is not None and self._outliner.kind(category) != "pose":
             patch = view.sharpen(patch, box, [o.patch for o in state.entities if o.patch is not None], category)

@@ -49,6 +49,9 @@ class Outliner:
             return "pose"
         return "segment" if self._segment is not None and category in deeplab.CATEGORIES else "cut"
 
+    def ahead(self, rgb: U8, boxes: Sequence[F32], *, grow: float) -> None:
+        """What `outline` will be asked for next, so grown: for who draws many at once. Here each is drawn then."""
+
     def outline(
         self,
         rgb: U8,

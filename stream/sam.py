@@ -72,7 +72,7 @@ class Segments(Protocol):
     def free(self) -> int: ...
     def taking_part(self) -> AbstractContextManager[None]: ...
     def look(self, picture: Any, full: tuple[int, int] | None = None) -> Any: ...
-    def outline(self, frame: Any, box: F32, within: Window) -> Seen: ...
+    def outlines(self, frame: Any, boxes: Sequence[F32], within: Sequence[Window]) -> Sequence[Seen]: ...
     def begin(self, frame: Any, mask: Bool) -> int: ...
     def follow(self, frame: Any, slots: Sequence[int]) -> Sequence[Seen]: ...
     def forget(self, slots: Sequence[int]) -> None: ...
@@ -147,6 +147,7 @@ class SamMasks:
         self._window_us = window_us
         self._frame: Any = None
         self._drawn: dict[int, tuple[Patch, Seen]] = {}
+        self._ahead: dict[tuple[bytes, Window], Seen] = {}
 
     def kind(self, category: str) -> str:
         """`pose`: like the pose network it tells each one from the next, whatever the category."""
@@ -166,12 +167,20 @@ class SamMasks:
         """See `Outliner.outline`; `rgb` is the frame that was looked at."""
         size = (int(rgb.shape[0]), int(rgb.shape[1]))
         window = window_of(box, size, grow=grow)
-        seen = self._segmenter.outline(self._frame, box, window)
+        seen = self._ahead.get((box.tobytes(), window))
+        if seen is None:
+            (seen,) = self._segmenter.outlines(self._frame, [box], [window])
         patch = patch_of(seen, size, window)
         pose = self.pose(rgb, box, category, prior)
         if pose is not None:
             return Outline(patch, pose.presence, pose.landmarks)
         return Outline(patch, float(1 / (1 + np.exp(-np.clip(seen.score, -50, 50)))))
+
+    def ahead(self, rgb: U8, boxes: Sequence[F32], *, grow: float) -> None:
+        """See `Outliner.ahead`: all in one batch."""
+        windows = [window_of(box, (int(rgb.shape[0]), int(rgb.shape[1])), grow=grow) for box in boxes]
+        keys = [(box.tobytes(), window) for box, window in zip(boxes, windows, strict=True)]
+        self._ahead |= zip(keys, self._segmenter.outlines(self._frame, boxes, windows), strict=True)
 
     def pose(self, rgb: U8, box: F32, category: str, prior: Patch | None) -> Outline | None:
         """See `Outliner.pose`."""
@@ -188,6 +197,7 @@ class SamMasks:
         if view.cut:
             past.clear()
         self._drawn.clear()
+        self._ahead.clear()
         self._frame = self._segmenter.look(view.rgb if view.picture is None else view.picture, view.full)
         if self._segmenter.quick:
             h, w = view.size

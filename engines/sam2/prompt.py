@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 from engines.sam2.build import Sam2
 from engines.sam2.encoder import Features
+from engines.sam2.layers import per_object
 
 ON, OFF, BOX_FIRST, BOX_LAST = 1, 0, 2, 3
 """Labels of points, as SAM has them."""
@@ -62,17 +64,31 @@ def answer(model: Sam2, features: Features, prompt: Prompt) -> Answer:
     As SAM2VideoPredictor does it: boxes are two points; one point takes the best of three masks; a mask is taken as it
     is, at 10 and -10, and gives a pointer by the decoder; the memory is made of the hard mask.
     """
-    logits, score, iou, pointer = outline(model, features, prompt)
+    if prompt.mask is not None:
+        logits, score, iou, pointer = _by_mask(model, features, prompt.mask)
+    else:
+        logits, score, iou, pointer = _by_points(model, features, prompt)
     first = torch.zeros(1, dtype=torch.int64, device=model.device)
     memory = model.memory(features.top, first, logits, score, torch.ones_like(first, dtype=torch.bool))
     return Answer(logits, score, iou, memory, pointer)
 
 
-def outline(model: Sam2, features: Features, prompt: Prompt) -> tuple[torch.Tensor, ...]:
-    """`answer` without its memory: logits, score, IoU, and the pointer [1, 256]."""
-    if prompt.mask is not None:
-        return _by_mask(model, features, prompt.mask)
-    return _by_points(model, features, prompt)
+def outlines(
+    model: Sam2, features: Features, frames: Sequence[int], boxes: Sequence[Sequence[float]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(logits [N, s/4, s/4], score [N]) of what N boxes hold, each on a frame of the batch: what `answer` gives for one
+    after the other, in one run and without memories."""
+    n, device = len(boxes), model.device
+    at = torch.tensor(frames, dtype=torch.int64).to(device)
+    points = torch.tensor(boxes, dtype=torch.float32).reshape(n, 2, 2).to(device)
+    labels = torch.tensor([[BOX_FIRST, BOX_LAST]] * n, dtype=torch.int32).to(device)
+    nothing = torch.zeros(n, dtype=torch.bool, device=device)
+    none = torch.zeros(1, 1, 4 * model.grid, 4 * model.grid, device=device).expand(n, -1, -1, -1)
+    sparse, dense = model.decoder.embed(points, labels, none, nothing)
+    tokens = features.top[at] + model.no_memory
+    mid, high = per_object(features.mid, at), per_object(features.high, at)
+    logits, _, score, _ = model.decoder(tokens, mid, high, sparse, dense, nothing)
+    return logits[:, 0], score[:, 0]
 
 
 def _by_points(model: Sam2, features: Features, prompt: Prompt) -> tuple[torch.Tensor, ...]:

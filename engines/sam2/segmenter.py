@@ -18,8 +18,8 @@ from engines.sam2.build import Sam2, build
 from engines.sam2.calls import calls
 from engines.sam2.encoder import Features, gather
 from engines.sam2.graphs import SIZES, GraphTracker
-from engines.sam2.prompt import Prompt, outline
-from engines.sam2.seen import Seen, cells, crop, read
+from engines.sam2.prompt import Prompt, outlines
+from engines.sam2.seen import Box, Seen, cells, crop, read
 from engines.sam2.tracker import Tracker
 from engines.together import BatchCounts, Together
 from engines.work import Call
@@ -85,19 +85,10 @@ class Segmenter:
         size = (int(picture.shape[0]), int(picture.shape[1]))
         return self._together.ask(self._look, (picture, size, full or size))
 
-    @torch.no_grad()
-    def outline(self, frame: Frame, box: F32, within: tuple[int, int, int, int]) -> Seen:
-        """What a box (xyxy pixels of the frame) holds, as far as a window of it reaches: without run lengths, and
-        nothing is remembered of it."""
-        h, w = frame.size
-        x, y = self._model.side / w, self._model.side / h
-        x0, y0, x1, y1 = (float(v) for v in box)
-        with self._together.alone():
-            prompt = Prompt(box=(x0 * x, y0 * y, x1 * x, y1 * y))
-            logits, score, _, _ = outline(self._model, frame.features[frame.index], prompt)
-            grid = int(logits.shape[-1])
-            corners, kept = crop(logits[0], [cells(within, frame.size, grid)])
-            return Seen(float(score[0, 0]), grid, corners[0], kept[0])
+    def outlines(self, frame: Frame, boxes: Sequence[F32], within: Sequence[Box]) -> list[Seen]:
+        """What boxes (xyxy pixels of the frame) hold, each as far as a window of it reaches: without run lengths, and
+        nothing is remembered of it. In one batch with what other feeds ask for."""
+        return self._together.ask(self._outlines, (frame, boxes, within)) if boxes else []
 
     def begin(self, frame: Frame, mask: Bool) -> int:
         """Follow what `mask` [H, W] bool of the frame holds, from its feed's next frame on: its slot."""
@@ -124,6 +115,23 @@ class Segmenter:
         tensors = [placed(picture, self._model.device) for picture, _, _ in asked]
         features = self._tracker.encode(preprocess(tensors, self._model.side, dtype=self._model.dtype))
         return [Frame(features, i, size, full) for i, (_, size, full) in enumerate(asked)]
+
+    @torch.no_grad()
+    def _outlines(self, asked: Sequence[tuple[Frame, Sequence[F32], Sequence[Box]]]) -> list[list[Seen]]:
+        features, at = gather([(frame.features, frame.index) for frame, _, _ in asked])
+        rows = [i for i, (_, boxes, _) in zip(at, asked, strict=True) for _ in boxes]
+        side = self._model.side
+        scaled = [
+            [float(v) * side / n for v, n in zip(box, (*frame.size[::-1], *frame.size[::-1]), strict=True)]
+            for frame, boxes, _ in asked
+            for box in boxes
+        ]
+        logits, scores = outlines(self._model, features, rows, scaled)
+        grid = int(logits.shape[-1])
+        corners, kept = crop(logits, [cells(w, frame.size, grid) for frame, _, within in asked for w in within])
+        found = zip(scores.tolist(), corners, kept, strict=True)
+        seen = iter([Seen(score, grid, corner, cut) for score, corner, cut in found])
+        return [[next(seen) for _ in boxes] for _, boxes, _ in asked]
 
     def _follow(self, asked: Sequence[tuple[Frame, Sequence[int]]]) -> list[list[Seen]]:
         features, at = gather([(frame.features, frame.index) for frame, _ in asked])

@@ -42,8 +42,8 @@ class Crowded:
             self._mine.new = False
         return frame
 
-    def outline(self, frame: Any, box: F32, within: Window) -> Seen:
-        return self._segmenter.outline(frame, box, within)
+    def outlines(self, frame: Any, boxes: Sequence[F32], within: Sequence[Window]) -> Sequence[Seen]:
+        return self._segmenter.outlines(frame, boxes, within)
 
     def begin(self, frame: Any, mask: Bool) -> int:
         return self._segmenter.begin(frame, mask)

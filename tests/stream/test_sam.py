@@ -75,7 +75,10 @@ class TruthSegmenter:
         sized = {e: cv2.resize(m.astype(np.uint8), (w, h), interpolation=cv2.INTER_AREA) > 0 for e, m in masks.items()}
         return Truth(sized, full or (h, w))
 
-    def outline(self, frame: Truth, box: F32, within: Window) -> Seen:
+    def outlines(self, frame: Truth, boxes: Sequence[F32], within: Sequence[Window]) -> list[Seen]:
+        return [self._outline(frame, box) for box in boxes]
+
+    def _outline(self, frame: Truth, box: F32) -> Seen:
         x0, y0, x1, y1 = (round(float(v)) for v in box)
         shape = next(iter(frame.masks.values())).shape if frame.masks else (9, 16)
         inside = np.zeros(shape, bool)

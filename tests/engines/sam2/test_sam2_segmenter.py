@@ -60,15 +60,20 @@ def test_a_box_is_in_pixels_of_the_frame(frames: np.ndarray) -> None:
     segmenter = load("mini", size=256)
     assert segmenter.name == "sam2.1-mini@256 (drawn weights)"
     box = np.array([30, 20, 70, 50], np.float32)
-    seen = segmenter.outline(segmenter.look(frames[0]), box, (0, 0, 160, 90))
+    (seen,) = segmenter.outlines(segmenter.look(frames[0]), [box], [(0, 0, 160, 90)])
     tracker = Tracker(build("mini", image_size=256))
     features = tracker.encode(preprocess([torch.from_numpy(frames[0])[None]], 256))
     _, logits = tracker.add(features, 0, Prompt(box=(30 * 1.6, 20 * 256 / 90, 70 * 1.6, 50 * 256 / 90)))
     assert np.allclose(seen.logits, logits.numpy(), rtol=2e-3, atol=2e-3), "all of it, in half precision"
     assert seen.counts is None, "nobody is told of it"
-    less = segmenter.outline(segmenter.look(frames[0]), box, (40, 45, 80, 90))
+    other = np.array([100, 10, 150, 80], np.float32)
+    windows = [(40, 45, 80, 90), (0, 0, 160, 90)]
+    less, beside = segmenter.outlines(segmenter.look(frames[0]), [box, other], windows)
     assert less.corner == (12, 28), "of the cells 16 to 32 and 32 to 64, with a margin"
-    assert np.array_equal(less.logits, seen.logits[28:, 12:36])
+    assert np.allclose(less.logits, seen.logits[28:, 12:36], rtol=2e-3, atol=2e-3), "among others as alone"
+    (alone,) = segmenter.outlines(segmenter.look(frames[0]), [other], windows[1:])
+    assert np.allclose(beside.logits, alone.logits, rtol=2e-3, atol=2e-3)
+    assert beside.score == pytest.approx(alone.score, abs=1e-4)
 
 
 @pytest.mark.slow

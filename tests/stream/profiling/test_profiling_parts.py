@@ -210,7 +210,7 @@ class Counting:
     def look(self, picture: Any, full: Any = None) -> int:
         return 0
 
-    def outline(self, frame: Any, box: Any, within: Any) -> Any: ...
+    def outlines(self, frame: Any, boxes: Any, within: Any) -> Any: ...
 
     def begin(self, frame: Any, mask: Any) -> int:
         self.begun.append(int(mask.sum()))
