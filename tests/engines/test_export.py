@@ -28,6 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return Cache(tmp_path_factory.mktemp("engines"))
 
 
+@pytest.mark.slow
 def test_the_export_agrees_at_other_sizes(network: Network, cache: Cache) -> None:
     said: list[str] = []
     engine = open_engine(network, How("onnxruntime-cpu"), cache, say=said.append)

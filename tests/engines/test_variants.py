@@ -51,6 +51,7 @@ def crops(networks: dict[str, Network]) -> dict[str, list[Arrays]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_of_a_batch_are_what_they_are_alone(
     name: str, networks: dict[str, Network], cache: Cache, crops: dict[str, list[Arrays]]

@@ -40,6 +40,7 @@ def test_no_emitted_pair_is_false(told: Told, seed: int) -> None:
             assert true_of(told, claim, w.start_us // STEP_US, w.end_us // STEP_US), (pair, claim)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(streams())
 def test_yes_is_as_often_right_as_no(told: Told) -> None:

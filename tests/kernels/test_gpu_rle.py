@@ -55,6 +55,7 @@ def test_equals_the_cpu(
     same(tensor, size, 4096, ties=cancels)
 
 
+@pytest.mark.slow
 def test_more_changes_than_room(device: str) -> None:
     same(torch.from_numpy(logits("noise", 2, 12, 9, 4)).to(device), (40, 50), 3)
 

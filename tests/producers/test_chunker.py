@@ -115,6 +115,7 @@ def test_what_no_chunk_can_hold_is_reencoded(name: str, tmp_path: Path) -> None:
     _close(path, pieces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLIPS)
 def test_sample_clips(name: str) -> None:
     path = samples() / name
