@@ -21,6 +21,9 @@ ifneq ($(wildcard $(SHARED)/videos/.),)
 export STREFER_SAMPLES ?= $(SHARED)/videos
 endif
 
+# What was compiled is kept for the next run: each process of pytest would else rewrite the assertions of all tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 run: $(VENV)/.models ## Annotate a sample clip into out/ (installs and fetches what is missing)
 	@$(BIN)/python tools/run_sample.py
 

@@ -59,6 +59,7 @@ def test_a_request_that_is_sent_again_is_told() -> None:
     assert told == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [failure(429), failure(500), failure(503, retry_after="0.1"), Reply(b"{", cut=100)])
 def test_what_may_pass_is_asked_again(bad: Reply) -> None:
     with serving(bad, RIGHT) as served:

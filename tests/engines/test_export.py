@@ -42,6 +42,7 @@ def test_the_export_agrees_at_other_sizes(network: Network, cache: Cache) -> Non
     assert len(said) == 1, "the second comes from the cache"
 
 
+@pytest.mark.slow
 def test_tensors_are_bound_where_they_lie(network: Network, cache: Cache) -> None:
     engine = open_engine(network, How("onnxruntime-cpu"), cache)
     x = MIX.random(1, {"n": 2, "l": 3})

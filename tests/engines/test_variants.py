@@ -65,6 +65,7 @@ def test_rows_of_a_batch_are_what_they_are_alone(
         assert d.part < 1e-5, d
 
 
+@pytest.mark.slow
 def test_litert_and_onnx_agree_on_real_crops(
     networks: dict[str, Network], cache: Cache, crops: dict[str, list[Arrays]]
 ) -> None:

@@ -32,6 +32,7 @@ def made(told: Told, options: Options, tally: Tally | None = None) -> list[tuple
     return [(w, p) for w in clips(told) for unit in pairs_of(w, options, tally) for p in unit]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(streams(), st.integers(0, 3))
 def test_no_emitted_pair_is_false(told: Told, seed: int) -> None:

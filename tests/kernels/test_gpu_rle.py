@@ -62,7 +62,12 @@ def test_more_changes_than_room(device: str) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [((1, 1, 1), (130, 1)), ((1, 1, 30), (1, 130)), ((1, 30, 1), (33, 2)), ((1, 40, 30), (9, 11))],
+    [
+        pytest.param((1, 1, 1), (130, 1), marks=pytest.mark.slow),
+        ((1, 1, 30), (1, 130)),
+        pytest.param((1, 30, 1), (33, 2), marks=pytest.mark.slow),
+        pytest.param((1, 40, 30), (9, 11), marks=pytest.mark.slow),
+    ],
 )
 def test_odd_shapes(shape: tuple[int, int, int], size: tuple[int, int], device: str) -> None:
     same(torch.from_numpy(logits("noise", *shape, 7)).to(device), size, 2048)

@@ -162,6 +162,7 @@ def test_true_masks_stay_true_with_their_identity(spec: str, least: float, tmp_p
     assert (started.profile, started.engines[-1].name) == ("sam2", "truth")
 
 
+@pytest.mark.slow
 def test_memory_looks_back_as_far_as_the_shot_and_the_window_reach() -> None:
     scene = make_scene("synthetic:two-people?seconds=3&size=320x180&fps=10")
     frames = [(rgb, now.masks) for rgb, _, now in scene.frames()]
