@@ -31,7 +31,7 @@ Object = dict[str, Any]
 def rendered(name: str) -> tuple[Object, ...]:
     """Every object of an overlay (a key of WHAT)."""
     assert name in WHAT
-    return tuple(yaml.safe_load_all((RENDERED / f"{name}.yaml").read_text("utf-8")))
+    return tuple(yaml.load_all((RENDERED / f"{name}.yaml").read_text("utf-8"), yaml.CSafeLoader))
 
 
 def of_kind(name: str, kind: str, ending: str = "") -> Object:

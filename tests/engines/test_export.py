@@ -56,6 +56,7 @@ def test_tensors_are_bound_where_they_lie(network: Network, cache: Cache) -> Non
     assert torch.equal(out["y"], kept), "a later run writes elsewhere"
 
 
+@pytest.mark.slow
 def test_verify_holds_it_to_torch(network: Network, cache: Cache) -> None:
     missing: list[str] = []
     how = How("onnxruntime")

@@ -153,6 +153,7 @@ def test_opset_13_is_the_same_network(networks: dict[str, Network], cache: Cache
     assert all(d.max_error == 0 for d in compare.differences(new, old, [network.spec.random(0, {"n": 2})]))
 
 
+@pytest.mark.slow
 def test_float16_masks_are_the_same(networks: dict[str, Network], cache: Cache, crops: dict[str, list[Arrays]]) -> None:
     network = networks["blazepose-full"]
     half, full = (open_engine(network, How("onnxruntime-cpu", p), cache) for p in ("fp16", "fp32"))
