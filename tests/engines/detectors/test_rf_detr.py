@@ -137,6 +137,7 @@ def test_weights_that_do_not_fit(weights: Path, tmp_path: Path, change: Any, say
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_weights_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no weights at .*: strefer models pull fetches them"):
         hub.rf_detr(SHAPE, tmp_path / "w.safetensors")
