@@ -5,6 +5,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# The order of the files is that of tests/conftest.py; xdist's own, by the number of tests, puts the longest ones last.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # TrackEval asks for opencv-python, which would overwrite opencv-python-headless: what it really needs is in `dev`.
 NO_DEPS := trackeval==1.3.0 setuptools
 # sam2 asks for torchvision, of which the tracker uses nothing, and builds by the setuptools and torch that are there.
@@ -19,12 +21,15 @@ ifneq ($(wildcard $(SHARED)/videos/.),)
 export STREFER_SAMPLES ?= $(SHARED)/videos
 endif
 
+# What was compiled is kept for the next run: each process of pytest would else rewrite the assertions of all tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 run: $(VENV)/.models ## Annotate a sample clip into out/ (installs and fetches what is missing)
 	@$(BIN)/python tools/run_sample.py
 
 test: $(VENV)/.dev $(VENV)/.models ## Run the whole test suite
 	@tools/apt_packages.sh tests/apt-packages.txt
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 lint: $(VENV)/.dev ## Ruff and mypy
 	$(BIN)/ruff check
@@ -32,7 +37,7 @@ lint: $(VENV)/.dev ## Ruff and mypy
 	$(BIN)/mypy
 
 check: lint ## Lint, types and the quick tests, under a minute
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) -q -m "not slow"
 
 bench: $(VENV)/.dev $(VENV)/.models ## Measure profile lite and print one table
 	$(BIN)/python -m bench.lite

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
@@ -115,7 +116,8 @@ class Decoded:
 
     def psnr(self, other: Decoded) -> float:
         """Peak signal-to-noise ratio in dB over all planes, infinite where equal."""
-        error = float(np.mean((self.planes.astype(np.float32) - other.planes.astype(np.float32)) ** 2))
+        assert self.planes.shape == other.planes.shape
+        error = cv2.norm(self.planes, other.planes, cv2.NORM_L2SQR) / self.planes.size
         return float("inf") if error == 0 else 10 * np.log10(255**2 / error)
 
 

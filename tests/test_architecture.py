@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -135,19 +134,25 @@ def sources(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-@cache
 def imported(path: Path) -> tuple[str, ...]:
     """Every module a file imports, anywhere in it: `from a import b` counts as a.b, which holds both readings."""
-    return tuple(_imported(path))
+    return _read(path)[0]
 
 
-def _imported(path: Path) -> Iterator[str]:
+@cache
+def _read(path: Path) -> tuple[tuple[str, ...], frozenset[str]]:
+    """What a file imports, and the names of all attributes it asks for: parsing is what takes time, so once."""
+    modules: list[str] = []
+    attributes = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            modules += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute here"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            modules += (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            attributes.add(node.attr)
+    return tuple(modules), frozenset(attributes)
 
 
 def within(module: str, roots: set[str] | tuple[str, ...]) -> bool:
@@ -183,10 +188,6 @@ def test_only_the_store_reads_the_environment() -> None:
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in sources(package)
-        if any(within(m, ("os.environ", "os.getenv")) for m in imported(path))
-        or any(
-            isinstance(n, ast.Attribute) and n.attr in ("environ", "getenv")
-            for n in ast.walk(ast.parse(path.read_text()))
-        )
+        if any(within(m, ("os.environ", "os.getenv")) for m in imported(path)) or {"environ", "getenv"} & _read(path)[1]
     }
     assert readers == {"engines/store.py"}

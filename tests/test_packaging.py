@@ -54,6 +54,7 @@ def test_the_wheel_names_its_licence_and_its_command(wheel: Path) -> None:
         assert "License-Expression: Apache-2.0" in z.read(inside["METADATA"]).decode()
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """In a new environment that sees this one's libraries, but not the checkout."""
     venv.create(tmp_path / "venv", symlinks=True, with_pip=False)

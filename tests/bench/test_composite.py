@@ -96,6 +96,7 @@ def test_expressions_tell_cut_outs_apart() -> None:
     assert len({(m.category, m.attributes) for m in meant}) == len(CUTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(len(PLOTS)))
 def test_every_plot_over_real_ground(seed: int) -> None:
     sprites = [sprite(i) for i in range(len(CUTS))]

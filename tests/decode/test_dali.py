@@ -23,6 +23,7 @@ def dali() -> DaliDecoder:
     return DaliDecoder("cpu", batch=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colour_range", [LIMITED, FULL, 0])
 @pytest.mark.parametrize("matrix", [6, 5, 1, 9, 2])
 def test_frames_follow_the_streams_colour_tags_as_pyavs_do(dali: DaliDecoder, matrix: int, colour_range: int) -> None:

@@ -164,6 +164,7 @@ def without_rights(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "bad.mp4").chmod(0o600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

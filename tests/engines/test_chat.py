@@ -51,6 +51,7 @@ def test_text_and_images_go_in_and_a_typed_answer_comes_out() -> None:
     assert schema["schema"]["additionalProperties"] is False
 
 
+@pytest.mark.slow
 def test_a_request_that_is_sent_again_is_told() -> None:
     told: list[int] = []
     with serving(failure(503), failure(429), RIGHT) as served:
@@ -58,6 +59,7 @@ def test_a_request_that_is_sent_again_is_told() -> None:
     assert told == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [failure(429), failure(500), failure(503, retry_after="0.1"), Reply(b"{", cut=100)])
 def test_what_may_pass_is_asked_again(bad: Reply) -> None:
     with serving(bad, RIGHT) as served:
@@ -65,6 +67,7 @@ def test_what_may_pass_is_asked_again(bad: Reply) -> None:
     assert len(served.asked) == 2
 
 
+@pytest.mark.slow
 def test_a_wait_that_is_told_is_kept() -> None:
     with serving(failure(429, retry_after="1"), RIGHT) as served:
         begin = time.monotonic()
@@ -72,6 +75,7 @@ def test_a_wait_that_is_told_is_kept() -> None:
         assert time.monotonic() - begin >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bad", "cause"),
     [
@@ -154,6 +158,7 @@ def test_an_address_or_key_that_cannot_be_is_told_before_anything_is_asked(url: 
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_nobody_listens() -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -33,6 +33,7 @@ def test_list_build_list(capsys: pytest.CaptureFixture[str], folders: Path) -> N
     assert built.name.removeprefix("person-reid-0287-") in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_verify_prints_errors_on_random_and_real_inputs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["engines", "verify", "blazepose-full", "--random", "2", "--real", "3"]) == 0
     out, err = capsys.readouterr()

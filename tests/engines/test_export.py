@@ -28,6 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return Cache(tmp_path_factory.mktemp("engines"))
 
 
+@pytest.mark.slow
 def test_the_export_agrees_at_other_sizes(network: Network, cache: Cache) -> None:
     said: list[str] = []
     engine = open_engine(network, How("onnxruntime-cpu"), cache, say=said.append)
@@ -41,6 +42,7 @@ def test_the_export_agrees_at_other_sizes(network: Network, cache: Cache) -> Non
     assert len(said) == 1, "the second comes from the cache"
 
 
+@pytest.mark.slow
 def test_tensors_are_bound_where_they_lie(network: Network, cache: Cache) -> None:
     engine = open_engine(network, How("onnxruntime-cpu"), cache)
     x = MIX.random(1, {"n": 2, "l": 3})
@@ -54,6 +56,7 @@ def test_tensors_are_bound_where_they_lie(network: Network, cache: Cache) -> Non
     assert torch.equal(out["y"], kept), "a later run writes elsewhere"
 
 
+@pytest.mark.slow
 def test_verify_holds_it_to_torch(network: Network, cache: Cache) -> None:
     missing: list[str] = []
     how = How("onnxruntime")

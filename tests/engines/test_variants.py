@@ -51,6 +51,7 @@ def crops(networks: dict[str, Network]) -> dict[str, list[Arrays]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_of_a_batch_are_what_they_are_alone(
     name: str, networks: dict[str, Network], cache: Cache, crops: dict[str, list[Arrays]]
@@ -64,6 +65,7 @@ def test_rows_of_a_batch_are_what_they_are_alone(
         assert d.part < 1e-5, d
 
 
+@pytest.mark.slow
 def test_litert_and_onnx_agree_on_real_crops(
     networks: dict[str, Network], cache: Cache, crops: dict[str, list[Arrays]]
 ) -> None:
@@ -151,6 +153,7 @@ def test_opset_13_is_the_same_network(networks: dict[str, Network], cache: Cache
     assert all(d.max_error == 0 for d in compare.differences(new, old, [network.spec.random(0, {"n": 2})]))
 
 
+@pytest.mark.slow
 def test_float16_masks_are_the_same(networks: dict[str, Network], cache: Cache, crops: dict[str, list[Arrays]]) -> None:
     network = networks["blazepose-full"]
     half, full = (open_engine(network, How("onnxruntime-cpu", p), cache) for p in ("fp16", "fp32"))

@@ -69,6 +69,7 @@ def paraphrased(block: str) -> list[tuple[Given, str, str]]:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "share"),
     # the list of phrases was widened by the first, never by the second
@@ -87,6 +88,7 @@ def test_honest_paraphrases_are_accepted(name: str, share: float) -> None:
     assert accepted >= share * len(blocks), refused
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_nothing_that_says_something_else_is_accepted(n: int, rng: Random) -> None:
@@ -95,6 +97,7 @@ def test_nothing_that_says_something_else_is_accepted(n: int, rng: Random) -> No
         assert judged(it, question, answer), (it.pair.question, it.pair.answer, question, answer)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.integers(0, 10**6), st.text(max_size=60), st.sampled_from(sorted(PHRASES)), st.integers(0, 60))
 def test_any_text_is_judged(n: int, noise: str, phrase: str, at: int) -> None:
@@ -107,6 +110,7 @@ def test_any_text_is_judged(n: int, noise: str, phrase: str, at: int) -> None:
             assert isinstance(judged(it, head, text), str)
 
 
+@pytest.mark.slow
 def test_every_template_is_read() -> None:
     for it in pool():
         p = it.pair

@@ -172,6 +172,7 @@ def test_a_rate_that_varies_is_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert from_cvat(out, "feed") == expected(events)
 
 
+@pytest.mark.slow
 def test_only_one_feed_is_held_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alive: list[int] = []
     others = [o for o in gc.get_objects() if type(o) is Masks]  # of tests before; others may be proxies

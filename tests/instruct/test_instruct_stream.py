@@ -176,6 +176,7 @@ def test_second_thoughts_that_came_in_time_are_taken_in(tmp_path: Path) -> None:
     assert [tuple(s) for s in dog.claims[0].spans] == [(0, 4_900_000)]
 
 
+@pytest.mark.slow
 def test_a_feed_that_breaks_off_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its events go into its state; the offset moves on, and when it goes on its clip is whole."""
     monkeypatch.setattr("instruct.stream._LONGEST_TRAIL", 60)

@@ -23,6 +23,7 @@ from tests.instruct.rewording import (
 )
 
 
+@pytest.mark.slow
 def test_pairs_are_reworded_and_the_second_run_asks_nothing(
     annotated: Path, templates: list[Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +75,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_a_server_that_fails_costs_no_pair(
     name: str, annotated: Path, templates: list[Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -20,6 +20,7 @@ from tests.chat_server import Reply, failure, serving
 from tests.instruct.rewording import BEHAVES, LIMIT, Told, asked_pairs, rewritten, texts
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_asks_nothing_twice(annotated: Path, tmp_path: Path) -> None:
     hang, lock, seen = threading.Event(), threading.Lock(), [0]
 

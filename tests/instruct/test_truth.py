@@ -32,6 +32,7 @@ def made(told: Told, options: Options, tally: Tally | None = None) -> list[tuple
     return [(w, p) for w in clips(told) for unit in pairs_of(w, options, tally) for p in unit]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(streams(), st.integers(0, 3))
 def test_no_emitted_pair_is_false(told: Told, seed: int) -> None:
@@ -40,6 +41,7 @@ def test_no_emitted_pair_is_false(told: Told, seed: int) -> None:
             assert true_of(told, claim, w.start_us // STEP_US, w.end_us // STEP_US), (pair, claim)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(streams())
 def test_yes_is_as_often_right_as_no(told: Told) -> None:

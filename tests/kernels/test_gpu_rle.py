@@ -55,13 +55,19 @@ def test_equals_the_cpu(
     same(tensor, size, 4096, ties=cancels)
 
 
+@pytest.mark.slow
 def test_more_changes_than_room(device: str) -> None:
     same(torch.from_numpy(logits("noise", 2, 12, 9, 4)).to(device), (40, 50), 3)
 
 
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [((1, 1, 1), (130, 1)), ((1, 1, 30), (1, 130)), ((1, 30, 1), (33, 2)), ((1, 40, 30), (9, 11))],
+    [
+        pytest.param((1, 1, 1), (130, 1), marks=pytest.mark.slow),
+        ((1, 1, 30), (1, 130)),
+        pytest.param((1, 30, 1), (33, 2), marks=pytest.mark.slow),
+        pytest.param((1, 40, 30), (9, 11), marks=pytest.mark.slow),
+    ],
 )
 def test_odd_shapes(shape: tuple[int, int, int], size: tuple[int, int], device: str) -> None:
     same(torch.from_numpy(logits("noise", *shape, 7)).to(device), size, 2048)

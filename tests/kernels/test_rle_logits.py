@@ -48,6 +48,7 @@ def check(values: F32, size: tuple[int, int], threshold: float, offset: float) -
     assert np.allclose(made.stability, np.where(low > 0, high / np.maximum(low, 1), 1))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(maps(most=40, largest=160))
 def test_equal_to_the_bit(drawn: tuple[F32, tuple[int, int], str]) -> None:
@@ -111,6 +112,7 @@ def test_refuses(shape: tuple[int, ...], size: tuple[int, int], error: str) -> N
         rle.encode_logits(np.zeros((1, 4, 4)), (9, 9))
 
 
+@pytest.mark.slow
 def test_more_than_two_thousand_million_pixels() -> None:
     size, n = (1080, 1920), 1040
     assert n * size[0] * size[1] > 2**31

@@ -29,6 +29,10 @@ def open_spec(spec: str) -> Log:
 
 
 def write(spec: str) -> None:
+    if spec.startswith("kafka:"):
+        from stream.log.kafka import clients
+
+        clients.TRANSACTION_S = 5.0  # who reads after a kill waits until what was left open has timed out
     log = open_spec(spec)
     state = log.latest(STATE, "writer")
     for n in itertools.count(int(state.value) + 1 if state else 0):

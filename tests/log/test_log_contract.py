@@ -263,6 +263,7 @@ def test_two_groups_do_not_share(log: Log) -> None:
     assert drain(one, 1) == drain(two, 1)
 
 
+@pytest.mark.slow
 def test_long_work_between_polls_keeps_the_partitions(open_log: OpenLog) -> None:
     log = open_log()
     send(log, CHUNKS, ("a", b"1"))

@@ -115,6 +115,7 @@ def test_killed_workers_of_a_group_leave_each_record_done_once(
     assert log.lag("g", CHUNKS) == 0
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_replaced_and_fenced_when_it_comes_back(open_log: OpenLog, spec: str, start: Start) -> None:
     log = open_log()
     count = 240

@@ -210,6 +210,7 @@ def test_offsets_go_on_after_everything_was_truncated(log: SqliteLog) -> None:
     assert consume(log, "g") == 1
 
 
+@pytest.mark.slow
 def test_a_feed_without_end_does_not_grow_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.log.sqlite.RETENTION_INTERVAL_S", 0.0)
     log = SqliteLog(tmp_path, retain={CHUNKS: Retention(keep_bytes=8 * MIB)})

@@ -81,6 +81,7 @@ def _close(path: Path, pieces: list[Piece]) -> None:
     assert worst >= 40, worst
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REMUXED)
 def test_remuxed_chunks_decode_to_the_file(name: str, tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip", REMUXED[name])
@@ -115,6 +116,7 @@ def test_what_no_chunk_can_hold_is_reencoded(name: str, tmp_path: Path) -> None:
     _close(path, pieces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLIPS)
 def test_sample_clips(name: str) -> None:
     path = samples() / name

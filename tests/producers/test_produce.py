@@ -120,6 +120,7 @@ def test_loop_goes_on_for_ever(clip: Path) -> None:
     assert log.times_us() == [i * 40_000 for i in range(325)]
 
 
+@pytest.mark.slow
 def test_realtime_paces_by_presentation_time(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", Recipe(frames=30, gop=10))
     begun = time.monotonic()
@@ -127,6 +128,7 @@ def test_realtime_paces_by_presentation_time(tmp_path: Path) -> None:
     assert 1.1 <= time.monotonic() - begun <= 8
 
 
+@pytest.mark.slow
 def test_stop_while_waiting(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", Recipe(frames=250, gop=250))
     stop = threading.Event()

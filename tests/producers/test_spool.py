@@ -213,6 +213,7 @@ def stopped_while_away(folder: Path, log: MemoryLog, *, before: int = 2, scene: 
     assert len(told(log)) == before
 
 
+@pytest.mark.slow
 def test_what_waits_at_a_stop_is_sent_by_the_next_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = MemoryLog()
     stopped_while_away(tmp_path, log)
@@ -224,6 +225,7 @@ def test_what_waits_at_a_stop_is_sent_by_the_next_start(tmp_path: Path, capsys: 
     assert times == [200_000 * i for i in range(60)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["spool", "log"])
 def test_a_lost_spool_or_log_does_not_begin_at_0(tmp_path: Path, lost: str) -> None:
     log = MemoryLog()
@@ -238,6 +240,7 @@ def test_a_lost_spool_or_log_does_not_begin_at_0(tmp_path: Path, lost: str) -> N
     assert seqs == list(range(0 if lost == "spool" else 7, 14))
 
 
+@pytest.mark.slow
 def test_a_spool_that_another_machine_has_overtaken_is_dropped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -275,6 +278,7 @@ def test_a_full_spool_leaves_one_gap(tmp_path: Path, chunk_bytes: int) -> None:
     assert [c.header.start_us // 1_000_000 for c in log.chunks()] == [0, 1, 2, 9, 10]
 
 
+@pytest.mark.slow
 def test_a_spool_full_at_the_end_tells_the_gap_before_it(tmp_path: Path, chunk_bytes: int) -> None:
     log, weather, stop = MemoryLog(), Switch(), threading.Event()
 
@@ -352,6 +356,7 @@ def program(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=root, env={**os.environ, "PYTHONPATH": path})
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(tmp_path: Path) -> None:
     whole = MemoryLog()
     run(whole, *open_sources([KILLED]))

@@ -110,6 +110,7 @@ def test_truth_file(tmp_path: Path) -> None:
             assert (mask.astype(bool) == truth.masks[e.entity]).all()
 
 
+@pytest.mark.slow
 def test_scene_as_a_source() -> None:
     scene = make_scene("two-people?seconds=2.5&size=320x180&fps=30000/1001")
     pieces = pieces_of(SceneSource(scene))

@@ -181,6 +181,7 @@ def test_the_longer_a_segment_the_less_drift_it_takes() -> None:
     assert 175 * STEP_US < old[1][1] < 10_000_000
 
 
+@pytest.mark.slow
 def test_chunks_make_no_difference() -> None:
     """The state goes through its bytes after any frame; and it stays small."""
     frames = [f for seed, n in enumerate((30, 8, 60)) for f in shot(seed, n)]

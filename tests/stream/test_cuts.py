@@ -21,11 +21,13 @@ HELD_OUT = (2000, 2001)
 CUTS = ("cut", "flash", "shake", "pan", "fill", "light")
 
 
+@pytest.mark.slow
 def test_hard_cuts_of_a_few_videos() -> None:
     tallies = measure(CUTS, HELD_OUT[:1], (25,), (1.0,), ("ours",))
     assert sum(tallies.values(), Tally()).f1 >= 0.95, tallies
 
 
+@pytest.mark.slow
 def test_fades_and_dissolves_of_a_few_videos() -> None:
     tallies = measure(("fade", "dissolve"), HELD_OUT[:1], (25,), (1.0,), ("ours",))
     assert sum(tallies.values(), Tally()).f1 >= 0.85, tallies

@@ -147,6 +147,7 @@ def test_a_worker_from_its_start_to_an_empty_log(tmp_path: Path) -> None:
         assert (body["client_id"], body["group"], body["messages"]) == ("me", GROUP, 4)
 
 
+@pytest.mark.slow
 def test_a_loop_that_hangs_is_not_alive_and_alive_again_when_it_goes_on(tmp_path: Path) -> None:
     decoder = StuckDecoder()
     with ExitStack() as rest:
@@ -166,6 +167,7 @@ def test_a_loop_that_hangs_is_not_alive_and_alive_again_when_it_goes_on(tmp_path
         until("/readyz", running.port, 200)
 
 
+@pytest.mark.slow
 def test_a_worker_told_to_stop_is_alive_but_not_ready_while_its_chunk_is_in_work(tmp_path: Path) -> None:
     decoder = StuckDecoder()
     with ExitStack() as rest:

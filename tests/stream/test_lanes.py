@@ -93,6 +93,7 @@ class Gate(Pipeline):
         return super().chunk(state, header, scanning)
 
 
+@pytest.mark.slow
 def test_who_shares_a_partition_with_a_slow_feed_is_not_lost(log: SqliteLog) -> None:
     """What was followed first is not committed before what came first: that offset would stand for both."""
     names = [f"feed{i}" for i in range(9)]
@@ -122,6 +123,7 @@ def test_who_shares_a_partition_with_a_slow_feed_is_not_lost(log: SqliteLog) -> 
         assert isinstance(events_of(log, name)[-1].body, FeedEnded)
 
 
+@pytest.mark.slow
 def test_what_is_under_way_of_a_lost_partition_is_let_go_of(log: SqliteLog) -> None:
     for feed, scene in SCENES.items():
         produce(open_sources([scene.replace("seconds=4", "seconds=2").replace("seconds=3", "seconds=2")]), feed, log)
@@ -176,6 +178,7 @@ def test_one_feed_is_decoded_no_further_ahead_with_more_lanes(log: SqliteLog) ->
         pipeline.open.set()
 
 
+@pytest.mark.slow
 def test_a_model_that_is_asked_how_a_query_reads_holds_up_its_own_feed_only(log: SqliteLog) -> None:
     class Slow(Pipeline):
         asked, go_on = threading.Event(), threading.Event()

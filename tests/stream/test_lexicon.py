@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
-import inflect
 import pytest
 
 import stream.parse
@@ -23,16 +23,23 @@ INFLECT_ERRS = {"exit", "gallop", "listen", "open", "squat", "trek"}
 """It has exitting, openning and squating."""
 
 
-def test_plurals_are_those_of_inflect() -> None:
-    engine = inflect.engine()
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    import inflect  # takes seconds, for which no run without these tests shall pay
+
+    return inflect.engine()
+
+
+@pytest.mark.slow
+def test_plurals_are_those_of_inflect(engine: Any) -> None:
     words = lexicon().words
     nouns = {w.text for w in words.values() if w.cls == "NOUN" and not w.plural and " " not in w.text}
     several = {n: engine.plural_noun(n) for n in nouns - PLURALS - EITHER}
     assert {n: p for n, p in several.items() if p not in words or words[p].text != n} == {}
 
 
-def test_participles_are_those_of_inflect() -> None:
-    engine = inflect.engine()
+@pytest.mark.slow
+def test_participles_are_those_of_inflect(engine: Any) -> None:
     verbs = {w.text for w in lexicon().verbs.values() if " " not in w.text} - INFLECT_ERRS
     assert {v: participle(v) for v in verbs} == {v: engine.present_participle(plural(v)) for v in verbs}
 

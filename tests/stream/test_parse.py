@@ -76,6 +76,7 @@ def test_nonsense_is_refused(text: str) -> None:
     assert 'like "the dog"' in str(caught.value) or "name a thing" in str(caught.value)
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the bound on time has a test of its own
 @given(st.text(max_size=60))
 def test_any_text_is_understood_or_refused(text: str) -> None:
@@ -91,6 +92,7 @@ SALAD = [*sorted(lexicon().words), "red", "dark", "orange", "that", "top", "zebu
 SMALL = sorted(said for said, w in lexicon().words.items() if w.cls not in ("NOUN", "PART", "FIN", "ADJ"))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=1000)
 @given(st.lists(st.one_of(st.sampled_from(SALAD), st.sampled_from(SMALL)), max_size=25))
 def test_any_row_of_known_words_is_understood_or_refused(words: list[str]) -> None:

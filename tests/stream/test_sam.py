@@ -165,6 +165,7 @@ def test_true_masks_stay_true_with_their_identity(spec: str, least: float, tmp_p
     assert (started.profile, started.engines[-1].name) == ("sam2", "truth")
 
 
+@pytest.mark.slow
 def test_memory_looks_back_as_far_as_the_shot_and_the_window_reach() -> None:
     scene = make_scene("synthetic:two-people?seconds=3&size=320x180&fps=10")
     frames = [(rgb, now.masks) for rgb, _, now in scene.frames()]
@@ -212,6 +213,7 @@ def test_masks_of_a_large_frame_are_made_at_its_own_size(tmp_path: Path) -> None
     assert score(scene.name, frames_of(scene, masks_of(events))).mean_iou > 0.95
 
 
+@pytest.mark.slow
 def test_frames_on_a_device_go_to_the_segmenter_as_they_are(tmp_path: Path) -> None:
     """As DALI leaves them on a GPU; here they are tensors of host memory. What is told is the same."""
 
@@ -245,6 +247,7 @@ def test_a_restart_begins_anew_from_the_last_masks(tmp_path: Path) -> None:
     assert found.mean_iou >= 0.9
 
 
+@pytest.mark.slow
 def test_more_objects_than_slots_are_carried_by_flow(tmp_path: Path) -> None:
     scene = make_scene("synthetic:two-people?seconds=2")
     segmenter = TruthSegmenter(scene, slots=1)

@@ -110,6 +110,7 @@ def test_round_trip(state: FeedState) -> None:
     assert snapshot(again) == data, "bytes are a function of the state"
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(states())
 def test_restored_arrays_can_be_written(state: FeedState) -> None:

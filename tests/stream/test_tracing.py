@@ -100,6 +100,7 @@ def test_untraced_there_is_no_header(tmp_path: Path) -> None:
         assert not [r for topic in (CHUNKS, ANNOTATIONS) for r in log.read(topic) if "traceparent" in r.headers]
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_costs_spans_only(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "stream.cli", "produce", SCENE, "--feed", "door", "--log", str(tmp_path)]
     done = subprocess.run([*program, "--traces", "http://127.0.0.1:9"], capture_output=True, text=True, timeout=60)
@@ -120,6 +121,7 @@ def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.Monke
         spans("http://127.0.0.1:4318", service="x")
 
 
+@pytest.mark.slow
 def test_json_logs_are_json_with_feed_and_seq(tmp_path: Path) -> None:
     with closing(SqliteLog(tmp_path)) as log:
         produce(open_sources([SCENE]), "door", log)

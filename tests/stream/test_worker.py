@@ -53,6 +53,7 @@ def work(worker: Worker) -> list[str]:
     return done
 
 
+@pytest.mark.slow
 def test_states_of_partitions_that_stay_are_kept(log: Asked) -> None:
     with closing(Worker(log, Pipeline(networks()), PyAVDecoder())) as worker:
         end_all(log, FEEDS, 0)

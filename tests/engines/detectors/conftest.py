@@ -20,6 +20,14 @@ from engines.store import Store
 NOWHERE = Store(Path("/nowhere"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of a network is slow: transformers, which draws it, takes seconds to import."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and {"weights", "files"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)

@@ -88,6 +88,7 @@ def test_listed_with_and_without_files(small_ones: tuple[Store, Path], tmp_path:
     assert away == dict.fromkeys(("rf-detr-medium", "grounding-dino-tiny"), ())
 
 
+@pytest.mark.slow
 def test_verified_on_real_frames_by_the_command(
     small_ones: tuple[Store, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +100,7 @@ def test_verified_on_real_frames_by_the_command(
     }
 
 
+@pytest.mark.slow
 def test_profile_sam2_takes_the_detector_that_is_asked_for(small_ones: tuple[Store, Path]) -> None:
     for name in ("", *DETECTORS):
         loaded = Profile("sam2", drawn=True, detector=name).networks()

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny import GROUNDED
-from transformers.models.grounding_dino.processing_grounding_dino import GroundingDinoProcessor
 
 from engines.cache import Cache
 from engines.compare import differences, random_inputs
@@ -75,6 +74,8 @@ def test_frames_are_placed_as_the_network_was_trained(grounding: Grounding) -> N
 
 def test_boxes_and_phrases_are_transformers_own(grounding: Grounding, theirs: Any, files: GroundingFiles) -> None:
     """Their network whole, its text beside every frame; their post-processing at a threshold that keeps all."""
+    from transformers.models.grounding_dino.processing_grounding_dino import GroundingDinoProcessor
+
     tokenizer = hub.tokenizer(files.words)
     detector = grounding.looking_for(NAMES)
     detector._least = 0.0

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny import SHAPE
-from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
 
 from engines.cache import Cache
 from engines.compare import differences, random_inputs
@@ -45,12 +44,14 @@ def test_labels_are_cocos_own_numbers() -> None:
 
 
 def test_boxes_are_transformers_own_in_pixels_of_the_frame(detector: EngineDetector, weights: Path) -> None:
+    from transformers.models.deformable_detr import image_processing_pil_deformable_detr as processing
+
     model = hub.rf_detr(SHAPE, weights)
     for frame, found in zip(frames(), detector.detect_many(frames()), strict=True):
         with torch.no_grad():
             raw = model(prepare([frame], SHAPE.side)["frames"])
         outputs = SimpleNamespace(logits=raw.logits, pred_boxes=raw.pred_boxes)
-        (wanted,) = DeformableDetrImageProcessorPil().post_process_object_detection(
+        (wanted,) = processing.DeformableDetrImageProcessorPil().post_process_object_detection(
             outputs, threshold=0.0, target_sizes=[frame.shape[:2]], top_k=SHAPE.queries
         )
         assert len(found) > 0
@@ -137,6 +138,7 @@ def test_weights_that_do_not_fit(weights: Path, tmp_path: Path, change: Any, say
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_weights_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no weights at .*: strefer models pull fetches them"):
         hub.rf_detr(SHAPE, tmp_path / "w.safetensors")

@@ -1,4 +1,6 @@
-"""Detectors of a few thousand weights, drawn and written to files, so that tests load them as a user's are loaded."""
+"""Detectors of a few thousand weights, drawn and written to files, so that tests load them as a user's are loaded.
+
+transformers takes seconds to import: only the tests that need one of the networks pay for it, not every collection."""
 
 from __future__ import annotations
 
@@ -8,15 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    BertConfig,
-    GroundingDinoConfig,
-    GroundingDinoForObjectDetection,
-    RfDetrConfig,
-    RfDetrDinov2Config,
-    RfDetrForObjectDetection,
-    SwinConfig,
-)
 
 from engines.detectors.networks import GroundingFiles
 from engines.detectors.shapes import GroundingShape, RfDetrShape
@@ -40,6 +33,8 @@ def stir(model: torch.nn.Module, seed: int, much: float = 0.15) -> None:
 
 def rf_detr(folder: Path) -> Path:
     """The weights' file of a network of SHAPE."""
+    from transformers import RfDetrConfig, RfDetrDinov2Config, RfDetrForObjectDetection
+
     torch.manual_seed(0)
     s = SHAPE
     backbone = RfDetrDinov2Config(
@@ -58,6 +53,8 @@ def rf_detr(folder: Path) -> Path:
 
 def grounding_dino(folder: Path) -> GroundingFiles:
     """The files of a network of GROUNDED, and a WordPiece vocabulary made by hand."""
+    from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObjectDetection, SwinConfig
+
     torch.manual_seed(0)
     vision = SwinConfig(
         image_size=128, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1], window_size=2, out_indices=[2, 3, 4]

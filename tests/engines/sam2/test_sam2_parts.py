@@ -139,6 +139,7 @@ def test_the_parts_of_tiny_at_512_equal_the_packages() -> None:
         assert error <= FLOAT32, check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_the_ways_to_attend_give_one_result(way: str, base: Any, frames: torch.Tensor) -> None:
     model = build("mini", image_size=SIDE, attention=way)

@@ -119,6 +119,7 @@ def test_one_padded_batch_equals_object_by_object(mini: Sam2, frames: torch.Tens
         assert float((one - other).abs().max()) <= SAME
 
 
+@pytest.mark.slow
 def test_a_removed_objects_slot_leaves_nothing_to_the_next(mini: Sam2, frames: torch.Tensor) -> None:
     one, other = prompts(2)
     tracker = Tracker(mini, slots=1)

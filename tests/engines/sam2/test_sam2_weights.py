@@ -21,12 +21,14 @@ def saved(base: Any, path: Path, **changed: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_same_names_and_shapes_loads(base: Any, tmp_path: Path) -> None:
     path = saved(base, tmp_path / "weights.pt")
     other = network("mini", image_size=SIDE, seed=5, weights=path)
     assert all(torch.equal(a, b) for a, b in zip(base.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_one_line(base: Any, tmp_path: Path) -> None:
     name = "no_mem_embed"
     missing = base.state_dict()

@@ -94,6 +94,7 @@ def test_profile_sam2_with_objects_besides(tmp_path: Path) -> None:
     assert counted["sam2-attention"].rows == 1, "on a CPU objects are taken one by one"
 
 
+@pytest.mark.slow
 def test_sigterm_ends_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """Under way is when its first temporary folder is there: the source is being recorded."""
     command = [sys.executable, "-m", "stream.cli", "profile", "synthetic:two-people?seconds=60", "--out", "out"]

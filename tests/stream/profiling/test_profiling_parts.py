@@ -28,6 +28,7 @@ from stream.profiling.trace import gpu_time, write_stages
 SCENE = "synthetic:two-people?seconds=3&size=128x96&fps=10"
 
 
+@pytest.mark.slow
 def test_a_tape_plays_without_end_and_its_time_goes_on() -> None:
     tape = record(SCENE, most_s=30)
     assert (tape.frames, tape.rate, tape.size) == (30, pytest.approx(10), (128, 96))

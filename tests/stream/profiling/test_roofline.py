@@ -138,6 +138,7 @@ def test_a_profile_holds_and_draws_it(tmp_path: Path) -> None:
     assert "<svg" not in page, "no arithmetic has no place on a logarithm"
 
 
+@pytest.mark.slow
 def test_copies_and_products_are_measured() -> None:
     assert roof.copy_bandwidth("cpu", 0.0) > 1e7
     assert roof.one_core(0.0) > 1e8

@@ -73,6 +73,7 @@ def answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("say", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
 def test_who_does_not_ask_makes_room_for_others(monkeypatch: pytest.MonkeyPatch, say: bytes) -> None:
     monkeypatch.setattr(serve, "MAX_CONNECTIONS", 4)
@@ -85,6 +86,7 @@ def test_who_does_not_ask_makes_room_for_others(monkeypatch: pytest.MonkeyPatch,
             one.close()
 
 
+@pytest.mark.slow
 def test_who_does_not_read_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "ANSWERED_WITHIN_S", 1.0)
     app = App()

@@ -221,6 +221,7 @@ def test_a_feed_is_asked_only_so_much(client: TestClient, log: SqliteLog, monkey
     assert len(log.table(QUERIES)) == 2
 
 
+@pytest.mark.slow
 def test_a_log_that_is_away_is_told_and_come_back_to(
     client: TestClient, log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
