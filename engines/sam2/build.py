@@ -62,9 +62,12 @@ class Sam2:
         return 1 if self.device == "cpu" and not self.fixed else 0
 
     def compile(self, **options: Any) -> Sam2:
-        """The same with torch.compile on each part, and so of fixed shapes; options are its own (dynamic, mode, …)."""
-        self.fixed = True
-        for name in ("encoder", "decoder", "memory", "attention"):
+        """The same with torch.compile on each part, and so of fixed shapes; options are its own (dynamic, mode, …).
+
+        On a CPU attention to memory stays as it is, and shapes with it: it is oneDNN's products (`attend.blocked`), of
+        which the compiler takes those of constant weights only."""
+        self.fixed = self.device != "cpu"
+        for name in ("encoder", "decoder", "memory", *(["attention"] if self.fixed else [])):
             part = getattr(self, name)
             part.forward = torch.compile(part.forward, **options)
         return self
