@@ -120,7 +120,7 @@ def clip_of(window: Window) -> Clip:
     segments: list[tuple[int, int, str]] = []
     gaps: Spans = []
     found: dict[int, dict[int, tuple[MaskletFrame, str]]] = {}
-    start, end = window.start_us, window.end_us
+    start, end, width = window.start_us, window.end_us, window.size[1] or 1
 
     def track(entity: int) -> Track:
         return tracks.setdefault(entity, Track(entity, "object"))
@@ -156,10 +156,12 @@ def clip_of(window: Window) -> Clip:
     for entity, frames in found.items():
         t = track(entity)
         t.pts = sorted(frames)
-        t.frames = [frames[pts][0] for pts in t.pts]
-        t.ids = [frames[pts][1] for pts in t.pts]
-        t.xs = [(f.bbox[0] + f.bbox[2]) / 2 / (window.size[1] or 1) for f in t.frames]
-        t.spans = _stretches(t.frames)
+        for pts in t.pts:
+            f, source = frames[pts]
+            t.frames.append(f)
+            t.ids.append(source)
+            t.xs.append((f.bbox[0] + f.bbox[2]) / 2 / width)
+        t.spans = _stretches(t.pts)
         t.acts.sort(key=lambda a: (a.start_us, a.end_us))
     seen = [t for _, t in sorted(tracks.items()) if t.frames]
     for t in seen:
@@ -167,16 +169,13 @@ def clip_of(window: Window) -> Clip:
     return Clip(window, seen, sorted(segments), gaps)
 
 
-def _stretches(frames: list[MaskletFrame]) -> Spans:
-    if not frames:
+def _stretches(pts: list[int]) -> Spans:
+    """From each first to each last of times that follow each other closely."""
+    if not pts:
         return []
-    out = [(frames[0].pts_us, frames[0].pts_us)]
-    for a, b in pairwise(frames):
-        if b.pts_us - a.pts_us > BREAK_US:
-            out.append((b.pts_us, b.pts_us))
-        else:
-            out[-1] = (out[-1][0], b.pts_us)
-    return out
+    breaks = [(a, b) for a, b in pairwise(pts) if b - a > BREAK_US]
+    firsts, lasts = [pts[0], *(b for _, b in breaks)], [*(a for a, _ in breaks), pts[-1]]
+    return list(zip(firsts, lasts, strict=True))
 
 
 _MOMENT = ("on the left", "on the right", "in the middle", "moving", "standing still", "running", "walking", "still")

@@ -121,16 +121,14 @@ class Composer:
     def _fit_frames(self, t: Track) -> list[int]:
         g = self.gates
         size = self.clip.window.size
-        middle = sorted(f.area for f in t.frames)[len(t.frames) // 2]
+        middle = sorted([f.area for f in t.frames])[len(t.frames) // 2]
         least = max(g.least_area * size[0] * size[1], g.least_visible * middle)
-        fit: list[int] = []
-        for i, f in enumerate(t.frames):
-            if f.score < g.least_score:
-                self._rejected["mask of a low score"] += 1
-            elif f.area < least:
-                self._rejected["mask too small or mostly hidden"] += 1
-            else:
-                fit.append(i)
+        sure = [i for i, f in enumerate(t.frames) if f.score >= g.least_score]
+        if len(sure) < len(t.frames):
+            self._rejected["mask of a low score"] += len(t.frames) - len(sure)
+        fit = [i for i in sure if t.frames[i].area >= least]
+        if len(fit) < len(sure):
+            self._rejected["mask too small or mostly hidden"] += len(sure) - len(fit)
         return fit
 
     def instants(self, spans: Iterable[tuple[int, int]], n: int, margin_us: int | None = None) -> list[int]:
@@ -141,15 +139,16 @@ class Composer:
         if self.clip.gaps:
             inner = [s for s in inner if not any(g[0] <= s[1] and s[0] <= g[1] for g in self.clip.gaps)]
         out: list[int] = []
+        random = self.rng.random
         for _ in range(n if inner else 0):
-            start, end = self.pick(inner)
-            unit = self.pick((1_000_000, 100_000))
+            start, end = inner[int(random() * len(inner))]
+            unit = 1_000_000 if random() < 0.5 else 100_000
             low, high = -((origin - start) // unit), (end - origin) // unit
             if low > high:
                 unit = 100_000
                 low, high = -((origin - start) // unit), (end - origin) // unit
             if low <= high:
-                at = origin + unit * (low + int(self.rng.random() * (high - low + 1)))
+                at = origin + unit * (low + int(random() * (high - low + 1)))
                 if at not in out:
                     out.append(at)
         return out
@@ -172,7 +171,7 @@ class Composer:
         timed: bool,
     ) -> Plan:
         """A unit that may be written later. masked, timed: whether the question shows a region, tells a time."""
-        return Plan(family, group_of(masked=masked, timed=timed), form, about, write)
+        return Plan(family, group_of(masked=masked, timed=timed), form, about, write, 2 if form == "yesno" else 1)
 
     def pair(
         self, family: str, form: Form, question: str, answer: str, claims: list[Claim], refs: Sequence[Ref] = (), *,
@@ -181,8 +180,13 @@ class Composer:
         """A pair of any form. refs: in the order their regions stand in the text; spoken: entities that are called by
         their expressions in the text without being asked about; timed: whether the question tells a time."""
         w = self.clip.window
-        regions = [r.region for r in refs if r.region is not None]
-        by_name = {r.track.entity: r.track for r in refs if r.region is None}
+        regions: list[Region] = []
+        by_name: dict[int, Track] = {}
+        for r in refs:
+            if r.region is None:
+                by_name[r.track.entity] = r.track
+            else:
+                regions.append(r.region)
         for t in spoken:
             by_name[t.entity] = t
         for c in claims if self._whom else ():

@@ -56,8 +56,9 @@ class Facts:
 
     def _take(self, body: ev.Body) -> None:
         if isinstance(body, ev.Masklet | ev.MaskletRevised):
-            own = self.masks.setdefault(body.entity, {})
-            own.update((f.pts_us, f) for f in body.frames if f.area and self.start <= f.pts_us < self.end)
+            start, end = self.start, self.end
+            own = {f.pts_us: f for f in body.frames if f.area and start <= f.pts_us < end}
+            self.masks.setdefault(body.entity, {}).update(own)
         elif isinstance(body, ev.Action):
             span = max(body.start_us, self.start), min(body.end_us, self.end)
             if span[0] < span[1]:

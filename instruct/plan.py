@@ -15,18 +15,15 @@ NEAR_US = 500_000
 
 class Plan(msgspec.Struct, frozen=True, gc=False):  # thousands: a dataclass takes five times as long to make
     """A unit that can be written. about: what is asked; two plans of one family, group and form that are about the same
-    are near-duplicates. write: draws the wording and the masks; it may give nothing."""
+    are near-duplicates. write: draws the wording and the masks; it may give nothing. pairs: how many it makes, as a
+    yes/no question comes with its twin."""
 
     family: str
     group: Group
     form: Form
     about: tuple[object, ...]
     write: Callable[[], Unit]
-
-    @property
-    def pairs(self) -> int:
-        """How many it makes: a yes/no question comes with its twin."""
-        return 2 if self.form == "yesno" else 1
+    pairs: int
 
 
 def near(us: int) -> int:
