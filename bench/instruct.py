@@ -98,8 +98,7 @@ def parts(paths: Sequence[Path]) -> None:
     from instruct import facts, verify
 
     clips = list(windows(check(paths), least_us=LEAST_CLIP_US))
-    for measure in ("areas", "boxes", "columns"):
-        watch(facts, measure, "measuring masks")
+    watch(facts, "measured", "measuring masks")
     watch(verify, "truth", "judging claims")
     watch(make, "fault", "checking")
     watch(make, "clip_of", "the two views of the clip")

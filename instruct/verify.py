@@ -58,7 +58,7 @@ def _region_fault(f: Facts, p: Pair, text: _Text) -> str:
         frame = f.masks.get(r.entity, {}).get(r.pts_us)
         if frame is None or frame.rle != r.rle or frame.bbox != r.bbox:
             return "region"
-        if frame.rle.size != (p.height, p.width) or f.areas(r.entity, (r.pts_us,)) != [frame.area]:
+        if frame.rle.size != (p.height, p.width) or f.measured(r.entity, (r.pts_us,))[0].area != frame.area:
             return "a damaged mask"
         known.add(r.entity)
     for n in p.names:
