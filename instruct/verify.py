@@ -24,7 +24,9 @@ _THIRDS = ("beginning", "middle", "end")
 class _Text:
     """A pair's text as the checks read it, each part of it once."""
 
-    __slots__ = ("answer", "both", "head", "listed", "low", "low_answer", "low_head", "low_question", "question")
+    __slots__ = (
+        "answer", "both", "head", "listed", "low", "low_answer", "low_head", "low_question", "names", "question",
+    )  # fmt: skip
 
     def __init__(self, p: Pair) -> None:
         question, answer = p.question.lower(), p.answer.lower()
@@ -33,6 +35,7 @@ class _Text:
         self.low = f"{question} {answer}"
         self.both = words(self.low)
         self.question, self.answer = self.both[: len(question) + 2], self.both[len(question) + 1 :]
+        self.names = [n.text.lower() for n in p.names] if p.names else []
 
 
 def words(text: str) -> str:
@@ -61,8 +64,8 @@ def _region_fault(f: Facts, p: Pair, text: _Text) -> str:
         if frame.rle.size != (p.height, p.width) or f.measured(r.entity, (r.pts_us,))[0].area != frame.area:
             return "a damaged mask"
         known.add(r.entity)
-    for n in p.names:
-        if n.text.lower() not in text.low or not f.names(n.text, n.entity):
+    for n, low in zip(p.names, text.names, strict=True):
+        if low not in text.low or not f.names(n.text, n.entity):
             return "name"
         known.add(n.entity)
     for c in p.claims:
@@ -102,7 +105,10 @@ def _mentioned(p: Pair, text: _Text) -> list[int]:
         if at < 0:
             break
         places.append((at, r.entity))
-    places += [(at, n.entity) for n in p.names if (at := text.low_head.find(n.text.lower())) >= 0]
+    for n, low in zip(p.names, text.names, strict=True):
+        at = text.low_head.find(low)
+        if at >= 0:
+            places.append((at, n.entity))
     places.sort()
     return [entity for _, entity in places]
 

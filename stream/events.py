@@ -355,7 +355,7 @@ def encode_line(headers: dict[str, str], value: bytes) -> bytes:
     return msgspec.json.encode(line)
 
 
-def decode_message(headers: dict[str, str], value: bytes) -> Event:
+def decode_message(headers: dict[str, str], value: bytes | memoryview) -> Event:
     """The event of a message. Raises ValueError where it is none of this version."""
     kind = TYPES.get(headers.get("ce_type", ""))
     if kind is None:
@@ -370,4 +370,4 @@ def decode_line(line: bytes | str) -> Event:
         raw = msgspec.json.decode(line, type=_Line)
     except msgspec.MsgspecError as e:
         raise ValueError(f"not an annotation event: {e}") from None
-    return decode_message({"ce_type": raw.type, "ce_id": raw.id}, bytes(raw.data))
+    return decode_message({"ce_type": raw.type, "ce_id": raw.id}, memoryview(raw.data))
