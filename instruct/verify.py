@@ -14,6 +14,8 @@ from instruct.pair import Claim, Pair
 
 _TIME = re.compile(r"(\d(?<![\d:.]\d)\d*)(?::(\d\d)(?:\.(\d))?|(?:\.(\d))? (?:s|seconds?))(?!\w|[.:]\d)")
 """00:18, 00:18.4, 18 s, 18.4 seconds. It begins with a digit, not with a look behind: so `re` skips to the digits."""
+_ASCII_TIME = re.compile(_TIME.pattern, re.ASCII)
+"""The same of texts in ASCII, where it is found in half the time."""
 _BETWEEN = bytes(i if i >= 128 or chr(i).isalnum() else 32 for i in range(256))
 """By byte of UTF-8: a blank for what parts words."""
 _COUNTED = "no one two three four five six seven eight nine ten eleven twelve".split()
@@ -179,7 +181,8 @@ def _says(said: str, low: str, c: Claim, p: Pair) -> bool:
 
 def _read_times(text: str) -> list[tuple[int, int]]:
     """The times in a text: microseconds, and half of the unit they are written in."""
-    return [_time(*found) for found in _TIME.findall(text)]
+    times = _ASCII_TIME if text.isascii() else _TIME
+    return [_time(*found) for found in times.findall(text)]
 
 
 @lru_cache(maxsize=4096)

@@ -254,7 +254,7 @@ def measure(counts: str, size: tuple[int, int]) -> tuple[int, int]:
     it."""
     import kernels.cpu.rle as cpu  # thousands of times: `from` would look the name up each time
 
-    return cpu.measure(np.frombuffer(counts.encode("ascii"), np.uint8), *size)  # type: ignore[no-any-return]
+    return cpu.measure(counts.encode("ascii"), *size)  # type: ignore[no-any-return]
 
 
 def iou(a: list[str], b: list[str], size: tuple[int, int]) -> NDArray[np.float64]:

@@ -176,7 +176,7 @@ def unpack(text, positions):
 
 @numba.njit(nogil=True, cache=True)
 def measure(text, h, w):
-    """The pixels of the mask (H, W) of compressed counts (bytes [n] uint8), and the sum of their columns; -1 pixels
+    """The pixels of the mask (H, W) of compressed counts (bytes), and the sum of their columns; -1 pixels
     where the runs do not fill it."""
     value, shift, number = 0, 0, 0
     one_before, two_before = 0, 0
