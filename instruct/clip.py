@@ -70,16 +70,14 @@ class Track:
     xs: list[float] = field(default_factory=list)
     """Middles of the frames' boxes, of the width."""
     spans: Spans = field(default_factory=list)
+    seen_us: int = 0
+    """How long the spans are together."""
     acts: list[Act] = field(default_factory=list)
     exits: list[tuple[int, str]] = field(default_factory=list)
     returns: list[tuple[int, str]] = field(default_factory=list)
     ambiguous: str = ""
     """Why its expression cannot stand for it in this clip; empty where it can."""
     _borders: list[str] = field(default_factory=list)
-
-    @property
-    def seen_us(self) -> int:
-        return sum(e - s for s, e in self.spans)
 
     def at(self, us: int) -> int:
         """The place in `frames` of the frame nearest to a time."""
@@ -165,6 +163,7 @@ def clip_of(window: Window) -> Clip:
         t.ids = [source for _, source in told]
         t.xs = [(f.bbox[0] + f.bbox[2]) / 2 / width for f in t.frames]
         t.spans = _stretches(t.pts)
+        t.seen_us = sum(e - s for s, e in t.spans)
         t.acts.sort(key=lambda a: (a.start_us, a.end_us))
     seen = [t for _, t in sorted(tracks.items()) if t.frames]
     for t in seen:

@@ -13,7 +13,7 @@ import msgspec
 from instruct.clip import Act, Clip, Track
 from instruct.evidence import evidence
 from instruct.pair import REGION, Claim, Form, Name, Pair, Region, Spans, Unit
-from instruct.plan import Plan, group_of
+from instruct.plan import GROUP_OF, Plan
 from instruct.say import Times, upper
 
 T = TypeVar("T")
@@ -99,8 +99,11 @@ class Composer:
 
     def ways(self, *tracks: Track) -> list[bool]:
         """The ways to refer to all of these that are clear here: by masks (true), by expressions (false)."""
-        masks = [True] if all(self._fitting(t) for t in tracks) else []
-        return masks if any(t.ambiguous for t in tracks) else [*masks, False]
+        masked = called = True
+        for t in tracks:
+            masked = masked and bool(self._fitting(t))
+            called = called and not t.ambiguous
+        return [way for way, clear in ((True, masked), (False, called)) if clear]
 
     def ref(self, t: Track, masked: bool) -> Ref:
         """An entity referred to in one of its ways."""
@@ -171,7 +174,7 @@ class Composer:
         timed: bool,
     ) -> Plan:
         """A unit that may be written later. masked, timed: whether the question shows a region, tells a time."""
-        return Plan(family, group_of(masked=masked, timed=timed), form, about, write, 2 if form == "yesno" else 1)
+        return Plan(family, GROUP_OF[masked, timed], form, about, write, 2 if form == "yesno" else 1)
 
     def pair(
         self, family: str, form: Form, question: str, answer: str, claims: list[Claim], refs: Sequence[Ref] = (), *,
@@ -195,7 +198,7 @@ class Composer:
                 by_name[whom] = self._by_id[whom]
         return Pair(
             feed=w.feed, video=w.video, start_us=w.start_us, end_us=w.end_us, width=w.size[1], height=w.size[0],
-            rate=w.rate, group=group_of(masked=REGION in question, timed=timed), family=family, form=form,
+            rate=w.rate, group=GROUP_OF[REGION in question, timed], family=family, form=form,
             question=upper(question), answer=answer, options=options or [], regions=regions,
             names=[Name(t.entity, t.expression) for t in by_name.values()], claims=claims,
             evidence=evidence(self.clip, self._by_id, claims, regions, by_name.values()),

@@ -3,7 +3,7 @@ gets its text, its masks, its evidence and its check."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -31,6 +31,7 @@ def near(us: int) -> int:
     return us // NEAR_US
 
 
-def group_of(*, masked: bool, timed: bool) -> Group:
-    """How a question refers. masked: by a region, timed: by a time it tells."""
-    return ("mask+time" if timed else "mask") if masked else "time" if timed else "plain"
+GROUP_OF: Mapping[tuple[bool, bool], Group] = {
+    (True, True): "mask+time", (True, False): "mask", (False, True): "time", (False, False): "plain",
+}  # fmt: skip
+"""How a question refers, by whether it shows a region and whether it tells a time."""
