@@ -72,7 +72,7 @@ def says_the_same(a: str, b: str) -> bool:
 
 def told_apart(text: str, acts: Iterable[Act]) -> bool:
     """Whether no other wording among an entity's actions may be of the same."""
-    return not any([says_the_same(text, a.text) for a in acts])
+    return not any(says_the_same(text, a.text) for a in acts)
 
 
 def settled(t: Track, start_us: int, end_us: int, margin_us: int = 500_000) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import starmap
 
 from instruct.facts import Facts, truth
 from instruct.pair import Claim, Pair
@@ -194,7 +195,7 @@ def _says(said: str, low: str, c: Claim, p: Pair) -> bool:
 def _read_times(text: str) -> list[tuple[int, int]]:
     """The times in a text: microseconds, and half of the unit they are written in."""
     times = _ASCII_TIME if text.isascii() else _TIME
-    return [_time(*found) for found in times.findall(text)]
+    return list(starmap(_time, times.findall(text)))
 
 
 @lru_cache(maxsize=4096)
