@@ -137,19 +137,19 @@ class Composer:
     def instants(self, spans: Iterable[tuple[int, int]], n: int, margin_us: int | None = None) -> list[int]:
         """Up to `n` moments well inside the spans, on full seconds or tenths of the clip, in a drawn order."""
         margin = self.gates.margin_us if margin_us is None else margin_us
-        origin = self.clip.window.start_us
-        inner = [(s + margin, e - margin) for s, e in spans if e - s > 2 * margin]
-        if self.clip.gaps:
-            inner = [s for s in inner if not any(g[0] <= s[1] and s[0] <= g[1] for g in self.clip.gaps)]
+        gaps, origin, random = self.clip.gaps, self.clip.window.start_us, self.rng.random
+        inner: list[tuple[int, int]] = []
+        for s, e in spans:
+            if e - s > 2 * margin and not (gaps and any(g[0] <= e - margin and s + margin <= g[1] for g in gaps)):
+                inner.append((s + margin - origin, e - margin - origin))
         out: list[int] = []
-        random = self.rng.random
         for _ in range(n if inner else 0):
             start, end = inner[int(random() * len(inner))]
             unit = 1_000_000 if random() < 0.5 else 100_000
-            low, high = -((origin - start) // unit), (end - origin) // unit
+            low, high = -(-start // unit), end // unit
             if low > high:
                 unit = 100_000
-                low, high = -((origin - start) // unit), (end - origin) // unit
+                low, high = -(-start // unit), end // unit
             if low <= high:
                 at = origin + unit * (low + int(random() * (high - low + 1)))
                 if at not in out:
