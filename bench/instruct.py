@@ -50,6 +50,14 @@ def to_shards(paths: Sequence[Path], options: Options, tally: Tally) -> None:
     tally.drawn += done.tally.drawn
 
 
+def clips_of(paths: Sequence[Path]) -> list[Window]:
+    """The clips in memory. They are gone through once untimed: what measures masks takes half a second to load, once a
+    process."""
+    clips = list(windows(check(paths), least_us=LEAST_CLIP_US))
+    from_events(clips, Options(), Tally())
+    return clips
+
+
 def rate(once: Callable[[Options, Tally], None], options: Options) -> tuple[Tally, float]:
     """What came of it, gone through again and again; CPU seconds."""
     tally = Tally()
@@ -61,7 +69,7 @@ def rate(once: Callable[[Options, Tally], None], options: Options) -> tuple[Tall
 
 
 def speed(paths: Sequence[Path]) -> None:
-    clips = list(windows(check(paths), least_us=LEAST_CLIP_US))
+    clips = clips_of(paths)
     print("| mix | candidates, from events | pairs, from events | pairs, from the file | pairs, to shards |")
     print("|---" * 5 + "|")
     groups: dict[str, list[str]] = {}
@@ -81,25 +89,24 @@ def speed(paths: Sequence[Path]) -> None:
 
 
 def parts(paths: Sequence[Path]) -> None:
-    """Microseconds of a kept pair by part. The watches themselves take about one of them in each part."""
+    """Microseconds of a kept pair by part. CPU time; the watches themselves take one or two of them in each part."""
     spent = Counter[str]()
 
     def watch(owner: object, name: str, part: str) -> None:
         called = getattr(owner, name)
 
         def timed(*args: object, **named: object) -> object:
-            began = time.perf_counter()
+            began = time.process_time()
             out = called(*args, **named)
-            spent[part] += time.perf_counter() - began  # type: ignore[assignment]
+            spent[part] += time.process_time() - began  # type: ignore[assignment]
             return out
 
         setattr(owner, name, timed)
 
     from instruct import facts, verify
 
-    clips = list(windows(check(paths), least_us=LEAST_CLIP_US))
-    for measure in ("areas", "boxes", "columns"):
-        watch(facts, measure, "measuring masks")
+    clips = clips_of(paths)
+    watch(facts, "measured", "measuring masks")
     watch(verify, "truth", "judging claims")
     watch(make, "fault", "checking")
     watch(make, "clip_of", "the two views of the clip")
@@ -109,10 +116,10 @@ def parts(paths: Sequence[Path]) -> None:
     for name, options in MIXES.items():
         spent.clear()
         tally, _ = rate(lambda o, t: from_events(clips, o, t), options)
-        read = time.perf_counter()
+        read = time.process_time()
         passes = tally.clips // len(clips)
         list(windows(check(paths), least_us=LEAST_CLIP_US))
-        spent["reading the file twice"] = (time.perf_counter() - read) * passes  # type: ignore[assignment]
+        spent["reading the file twice"] = (time.process_time() - read) * passes  # type: ignore[assignment]
         us = {part: n * 1e6 / tally.pairs for part, n in spent.items()}
         us["writing"] = us.pop("choosing, writing, checking") - us["checking"]
         us["checking: the text"] = us.pop("checking") - us["judging claims"]
@@ -127,7 +134,7 @@ def scale(path: Path) -> None:
         made = Path(folder) / "annotations.jsonl"
         for minutes, beside in ((0.1, 1), (2, 1), (10, 1), (2, 2), (2, 4)):
             size = long_feed.write(path, made, minutes=minutes, beside=beside)
-            clips = list(windows(check([made]), least_us=LEAST_CLIP_US))
+            clips = clips_of([made])
             for name, options in MIXES.items():
                 events, events_s = rate(lambda o, t, clips=clips: from_events(clips, o, t), options)  # type: ignore[misc]
                 file, file_s = rate(lambda o, t: from_file([made], o, t), options)

@@ -13,7 +13,7 @@ import msgspec
 from instruct.clip import Act, Clip, Track
 from instruct.evidence import evidence
 from instruct.pair import REGION, Claim, Form, Name, Pair, Region, Spans, Unit
-from instruct.plan import Plan, group_of
+from instruct.plan import GROUP_OF, Plan
 from instruct.say import Times, upper
 
 T = TypeVar("T")
@@ -99,8 +99,11 @@ class Composer:
 
     def ways(self, *tracks: Track) -> list[bool]:
         """The ways to refer to all of these that are clear here: by masks (true), by expressions (false)."""
-        masks = [True] if all(self._fitting(t) for t in tracks) else []
-        return masks if any(t.ambiguous for t in tracks) else [*masks, False]
+        masked = called = True
+        for t in tracks:
+            masked = masked and bool(self._fitting(t))
+            called = called and not t.ambiguous
+        return [way for way, clear in ((True, masked), (False, called)) if clear]
 
     def ref(self, t: Track, masked: bool) -> Ref:
         """An entity referred to in one of its ways."""
@@ -121,35 +124,34 @@ class Composer:
     def _fit_frames(self, t: Track) -> list[int]:
         g = self.gates
         size = self.clip.window.size
-        middle = sorted(f.area for f in t.frames)[len(t.frames) // 2]
+        middle = sorted([f.area for f in t.frames])[len(t.frames) // 2]
         least = max(g.least_area * size[0] * size[1], g.least_visible * middle)
-        fit: list[int] = []
-        for i, f in enumerate(t.frames):
-            if f.score < g.least_score:
-                self._rejected["mask of a low score"] += 1
-            elif f.area < least:
-                self._rejected["mask too small or mostly hidden"] += 1
-            else:
-                fit.append(i)
+        sure = [i for i, f in enumerate(t.frames) if f.score >= g.least_score]
+        if len(sure) < len(t.frames):
+            self._rejected["mask of a low score"] += len(t.frames) - len(sure)
+        fit = [i for i in sure if t.frames[i].area >= least]
+        if len(fit) < len(sure):
+            self._rejected["mask too small or mostly hidden"] += len(sure) - len(fit)
         return fit
 
     def instants(self, spans: Iterable[tuple[int, int]], n: int, margin_us: int | None = None) -> list[int]:
         """Up to `n` moments well inside the spans, on full seconds or tenths of the clip, in a drawn order."""
         margin = self.gates.margin_us if margin_us is None else margin_us
-        origin = self.clip.window.start_us
-        inner = [(s + margin, e - margin) for s, e in spans if e - s > 2 * margin]
-        if self.clip.gaps:
-            inner = [s for s in inner if not any(g[0] <= s[1] and s[0] <= g[1] for g in self.clip.gaps)]
+        gaps, origin, random = self.clip.gaps, self.clip.window.start_us, self.rng.random
+        inner: list[tuple[int, int]] = []
+        for s, e in spans:
+            if e - s > 2 * margin and not (gaps and any(g[0] <= e - margin and s + margin <= g[1] for g in gaps)):
+                inner.append((s + margin - origin, e - margin - origin))
         out: list[int] = []
         for _ in range(n if inner else 0):
-            start, end = self.pick(inner)
-            unit = self.pick((1_000_000, 100_000))
-            low, high = -((origin - start) // unit), (end - origin) // unit
+            start, end = inner[int(random() * len(inner))]
+            unit = 1_000_000 if random() < 0.5 else 100_000
+            low, high = -(-start // unit), end // unit
             if low > high:
                 unit = 100_000
-                low, high = -((origin - start) // unit), (end - origin) // unit
+                low, high = -(-start // unit), end // unit
             if low <= high:
-                at = origin + unit * (low + int(self.rng.random() * (high - low + 1)))
+                at = origin + unit * (low + int(random() * (high - low + 1)))
                 if at not in out:
                     out.append(at)
         return out
@@ -172,7 +174,7 @@ class Composer:
         timed: bool,
     ) -> Plan:
         """A unit that may be written later. masked, timed: whether the question shows a region, tells a time."""
-        return Plan(family, group_of(masked=masked, timed=timed), form, about, write)
+        return Plan(family, GROUP_OF[masked, timed], form, about, write, 2 if form == "yesno" else 1)
 
     def pair(
         self, family: str, form: Form, question: str, answer: str, claims: list[Claim], refs: Sequence[Ref] = (), *,
@@ -181,8 +183,13 @@ class Composer:
         """A pair of any form. refs: in the order their regions stand in the text; spoken: entities that are called by
         their expressions in the text without being asked about; timed: whether the question tells a time."""
         w = self.clip.window
-        regions = [r.region for r in refs if r.region is not None]
-        by_name = {r.track.entity: r.track for r in refs if r.region is None}
+        regions: list[Region] = []
+        by_name: dict[int, Track] = {}
+        for r in refs:
+            if r.region is None:
+                by_name[r.track.entity] = r.track
+            else:
+                regions.append(r.region)
         for t in spoken:
             by_name[t.entity] = t
         for c in claims if self._whom else ():
@@ -191,7 +198,7 @@ class Composer:
                 by_name[whom] = self._by_id[whom]
         return Pair(
             feed=w.feed, video=w.video, start_us=w.start_us, end_us=w.end_us, width=w.size[1], height=w.size[0],
-            rate=w.rate, group=group_of(masked=REGION in question, timed=timed), family=family, form=form,
+            rate=w.rate, group=GROUP_OF[REGION in question, timed], family=family, form=form,
             question=upper(question), answer=answer, options=options or [], regions=regions,
             names=[Name(t.entity, t.expression) for t in by_name.values()], claims=claims,
             evidence=evidence(self.clip, self._by_id, claims, regions, by_name.values()),

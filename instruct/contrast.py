@@ -49,17 +49,20 @@ def axes(text: str) -> dict[str, str]:
     return said
 
 
+@lru_cache(maxsize=1024)
 def goes(text: str) -> bool:
     """Whether an action is a way that somebody takes."""
     return _GOES.match(text) is not None
 
 
+@lru_cache(maxsize=4096)
 def clash(a: str, b: str) -> bool:
     """Whether one of two actions denies the other."""
     one, two = axes(a), axes(b)
     return any(one[axis] != two[axis] for axis in one.keys() & two.keys())
 
 
+@lru_cache(maxsize=4096)
 def says_the_same(a: str, b: str) -> bool:
     """Whether two different wordings may be of one action: moves to the left, walks slowly to the left."""
     one, two = axes(a), axes(b)
@@ -75,7 +78,10 @@ def told_apart(text: str, acts: Iterable[Act]) -> bool:
 def settled(t: Track, start_us: int, end_us: int, margin_us: int = 500_000) -> bool:
     """Whether an entity begins and ends nothing around a time: what goes on all through it is all that it does."""
     low, high = start_us - margin_us, end_us + margin_us
-    return all(a.start_us <= low and high <= a.end_us for a in t.acts if a.start_us < high and low < a.end_us)
+    for a in t.acts:
+        if a.start_us < high and low < a.end_us and not (a.start_us <= low and high <= a.end_us):
+            return False
+    return True
 
 
 def telling(acts: Iterable[Act], most: int) -> list[Act]:

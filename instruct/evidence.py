@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from instruct.clip import Clip, Track
 from instruct.pair import Claim, Region
 
-_DONE = ("does", "acts", "part")
-_CAME_AND_WENT = ("stays", "lasts", "returns", "together", "before", "next")
-_NO_MOMENT = ("acts", "part", "called")
+_DONE = frozenset(("does", "acts", "part"))
+_CAME_AND_WENT = frozenset(("stays", "lasts", "returns", "together", "before", "next"))
+_NO_MOMENT = frozenset(("acts", "part", "called"))
 
 
 def evidence(

@@ -7,19 +7,15 @@ the masks' own pixels.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
 
 import msgspec
 
 from instruct.exclusion import excludes, way_of
 from instruct.pair import Claim
-from instruct.runs import areas, boxes, columns
+from instruct.runs import Measured, measured
 from stream import events as ev
-
-T = TypeVar("T")
-Measure = Callable[[Sequence[ev.Rle]], list[T]]
 
 _AROUND_US = 250_000
 """An instant is a quarter second around it."""
@@ -49,15 +45,16 @@ class Facts:
         self.stretches = {e: _stretches(p) for e, p in self.pts.items()}
         self._sight: dict[tuple[int, Span], bool | None] = {}
         self._thirds: dict[tuple[int, Span], set[int]] = {}
-        self._measured: dict[tuple[object, int], dict[int, Any]] = {}
+        self._measured: dict[int, dict[int, Measured]] = {}
         self.known: dict[tuple[object, ...], bool | None] = {}
         """What was found of claims: the forms of a question ask the same again and again."""
         self._unclear: dict[tuple[int, str], bool] = {}
 
     def _take(self, body: ev.Body) -> None:
         if isinstance(body, ev.Masklet | ev.MaskletRevised):
-            own = self.masks.setdefault(body.entity, {})
-            own.update((f.pts_us, f) for f in body.frames if f.area and self.start <= f.pts_us < self.end)
+            start, end = self.start, self.end
+            own = {f.pts_us: f for f in body.frames if f.area and start <= f.pts_us < end}
+            self.masks.setdefault(body.entity, {}).update(own)
         elif isinstance(body, ev.Action):
             span = max(body.start_us, self.start), min(body.end_us, self.end)
             if span[0] < span[1]:
@@ -91,55 +88,21 @@ class Facts:
             return None if inside or any(s < span[1] and span[0] < e for s, e in self.gaps) else False
         return True if any(s <= span[0] and span[1] <= e for s, e in self.stretches[entity]) else None
 
-    def _each(self, what: Measure[T], entity: int, times: Sequence[int]) -> list[T]:
-        """A measure of an entity's masks, each taken once, and all that are new in one go, which is much cheaper."""
-        own: dict[int, T] = self._measured.setdefault((what, entity), {})
-        new = [t for t in times if t not in own]
-        if new:
-            own.update(zip(new, what([self.masks[entity][t].rle for t in new]), strict=True))
+    def measured(self, entity: int, times: Sequence[int]) -> list[Measured]:
+        """An entity's masks, each measured once."""
+        own = self._measured.setdefault(entity, {})
+        for t in times:
+            if t not in own:
+                own[t] = measured(self.masks[entity][t].rle)
         return [own[t] for t in times]
-
-    def areas(self, entity: int, times: Sequence[int]) -> list[int]:
-        """Pixels of an entity's masks."""
-        return self._each(areas, entity, times)
-
-    def columns(self, entity: int, times: Sequence[int]) -> list[float]:
-        """The mean column of the pixels of an entity's masks, as a fraction of the width."""
-        return [column / self.width for column in self._each(columns, entity, times)]
-
-    def columns_between(self, entity: int, times: Sequence[int]) -> list[tuple[float, float]]:
-        """Two columns that each mean column lies between: mostly they decide, at a third of the cost.
-
-        A column of the mask's own box holds no more than the box's height of pixels: so the middle is no nearer to a
-        side of the box than if all pixels were packed there.
-        """
-        out: list[tuple[float, float]] = []
-        for area, (x, _, w, h) in zip(self.areas(entity, times), self._each(boxes, entity, times), strict=True):
-            half = area / max(1.0, h) / 2
-            out.append(((x + half) / self.width, (x + w - half) / self.width))
-        return out
 
     def thirds(self, entity: int, span: Span) -> set[int]:
         """The thirds of the picture, 0 to 2 from the left, that the middles of an entity's masks lie in."""
         key = (entity, span)
         if key not in self._thirds:
-            self._thirds[key] = self._in_thirds(entity, self.within(entity, span))
+            masks = self.measured(entity, self.within(entity, span))
+            self._thirds[key] = {min(2, int(m.column / self.width * 3)) for m in masks}
         return self._thirds[key]
-
-    def _in_thirds(self, entity: int, times: Sequence[int]) -> set[int]:
-        out: set[int] = set()
-        unsure: list[int] = []
-        for t, (x, _, w, _) in zip(times, self._each(boxes, entity, times), strict=True):
-            third = int(x / self.width * 3)
-            if third == int((x + w) / self.width * 3):
-                out.add(min(2, third))
-            else:
-                unsure.append(t)
-        for t, (left, right) in zip(unsure, self.columns_between(entity, unsure), strict=True):
-            if int(left * 3) != int(right * 3):
-                (left,) = self.columns(entity, (t,))
-            out.add(min(2, int(left * 3)))
-        return out
 
     def fits(self, text: str, entity: int) -> bool:
         """Whether an expression may be read as meaning an entity, by all that was said of it."""
@@ -271,11 +234,9 @@ def _compared(f: Facts, c: Claim, span: Span) -> bool | None:
     common = sorted(set(f.within(c.entity, span)) & set(f.within(c.other, span)))
     if not common:
         return None
+    mine, theirs = f.measured(c.entity, common), f.measured(c.other, common)
     if c.kind == "larger":
-        ratios = [a / max(1, b) for a, b in zip(f.areas(c.entity, common), f.areas(c.other, common), strict=True)]
+        ratios = [a.area / max(1, b.area) for a, b in zip(mine, theirs, strict=True)]
         return True if min(ratios) >= 1.25 else False if max(ratios) <= 1 / 1.25 else None
-    about = list(zip(f.columns_between(c.entity, common), f.columns_between(c.other, common), strict=True))
-    if min([b[0] - a[1] for a, b in about]) >= 0.05 or max([b[1] - a[0] for a, b in about]) <= -0.05:
-        return about[0][1][0] > about[0][0][1]
-    shifts = [b - a for a, b in zip(f.columns(c.entity, common), f.columns(c.other, common), strict=True)]
+    shifts = [(b.column - a.column) / f.width for a, b in zip(mine, theirs, strict=True)]
     return True if min(shifts) >= 0.05 else False if max(shifts) <= -0.05 else None

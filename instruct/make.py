@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 
-import msgspec
+from msgspec.structs import replace
 
 from instruct.clip import Window, clip_of
 from instruct.compose import Composer, Gates
@@ -110,15 +111,8 @@ def _key(p: Pair) -> object:
 
 
 def _numbered(window: Window, units: list[Unit]) -> list[Unit]:
-    n = 0
-    out: list[Unit] = []
-    for unit in units:
-        named = []
-        for p in unit:
-            named.append(msgspec.structs.replace(p, id=f"{window.feed}/{window.start_us}/{n}"))
-            n += 1
-        out.append(tuple(named))
-    return out
+    place, numbers = f"{window.feed}/{window.start_us}/", count()
+    return [tuple([replace(p, id=f"{place}{next(numbers)}") for p in unit]) for unit in units]
 
 
 def _rng(seed: int, window: Window, what: str) -> Random:

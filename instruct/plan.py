@@ -3,7 +3,7 @@ gets its text, its masks, its evidence and its check."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -15,18 +15,15 @@ NEAR_US = 500_000
 
 class Plan(msgspec.Struct, frozen=True, gc=False):  # thousands: a dataclass takes five times as long to make
     """A unit that can be written. about: what is asked; two plans of one family, group and form that are about the same
-    are near-duplicates. write: draws the wording and the masks; it may give nothing."""
+    are near-duplicates. write: draws the wording and the masks; it may give nothing. pairs: how many it makes, as a
+    yes/no question comes with its twin."""
 
     family: str
     group: Group
     form: Form
     about: tuple[object, ...]
     write: Callable[[], Unit]
-
-    @property
-    def pairs(self) -> int:
-        """How many it makes: a yes/no question comes with its twin."""
-        return 2 if self.form == "yesno" else 1
+    pairs: int
 
 
 def near(us: int) -> int:
@@ -34,6 +31,7 @@ def near(us: int) -> int:
     return us // NEAR_US
 
 
-def group_of(*, masked: bool, timed: bool) -> Group:
-    """How a question refers. masked: by a region, timed: by a time it tells."""
-    return ("mask+time" if timed else "mask") if masked else "time" if timed else "plain"
+GROUP_OF: Mapping[tuple[bool, bool], Group] = {
+    (True, True): "mask+time", (True, False): "mask", (False, True): "time", (False, False): "plain",
+}  # fmt: skip
+"""How a question refers, by whether it shows a region and whether it tells a time."""

@@ -10,8 +10,12 @@ _DOUBLED = frozenset(
     "run sit stop clap hop hug drop tap step nod swim dig skip spin grab get put cut hit bat jog slip trip chop".split()
 )
 """Verbs that double their last letter in -ing."""
+_PLURALS = {
+    "person": "people", "sheep": "sheep", "mouse": "mice", "knife": "knives", "skis": "skis", "scissors": "scissors",
+}  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def clock(us: int, unit_us: int) -> str:
     """00:18 or 00:18.4: minutes and seconds to the second or the tenth."""
     n = (us + unit_us // 2) // unit_us
@@ -19,6 +23,7 @@ def clock(us: int, unit_us: int) -> str:
     return f"{whole // 60:02d}:{whole % 60:02d}{tenth}"
 
 
+@lru_cache(maxsize=4096)
 def seconds(us: int, unit_us: int, word: str = "s") -> str:
     """18 s, 18.4 s; or with `seconds` for word."""
     n = (us + unit_us // 2) // unit_us
@@ -50,6 +55,7 @@ class Times:
         return listed([self.span(s) for s in spans])
 
 
+@lru_cache(maxsize=1024)
 def bare(text: str) -> str:
     """`moves to the left` -> `move to the left`."""
     verb, _, rest = text.partition(" ")
@@ -90,10 +96,8 @@ def number(n: int) -> str:
 
 def plural(noun: str) -> str:
     """Of COCO's categories."""
-    special = {"person": "people", "sheep": "sheep", "mouse": "mice", "knife": "knives", "skis": "skis",
-               "scissors": "scissors"}  # fmt: skip
-    if noun in special:
-        return special[noun]
+    if noun in _PLURALS:
+        return _PLURALS[noun]
     return noun + ("es" if noun.endswith(("s", "ch", "sh", "x")) else "s")
 
 

@@ -43,7 +43,7 @@ def sampled(
     for plan in plans:
         by_group[plan.group].setdefault(plan.family, []).append(plan)
     ranked = {g: _turns(f, rng, rejected, cap) for g, f in by_group.items()}
-    have = {g: sum(p.pairs for p in ranked[g]) for g in GROUPS}
+    have = {g: sum([p.pairs for p in ranked[g]]) for g in GROUPS}
     shares = {g: (have[g] if mix is None else mix.get(g, 0.0)) if have[g] else 0.0 for g in GROUPS}
     whole = sum(shares.values()) or 1.0
     # How many pairs there can be in all, for what a group has.

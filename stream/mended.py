@@ -109,6 +109,9 @@ class Hindsight:
     def _masks(self, body: Masklet | MaskletRevised, said: tuple[int, int]) -> Iterator[Masklet | MaskletRevised]:
         if self._doubled(body.entity):
             return
+        if not self.splits and body.entity not in self.merges:  # as mostly: no frame has to be asked about
+            yield body
+            return
         by_name: dict[int, list[MaskletFrame]] = {}
         for frame in body.frames:
             by_name.setdefault(self.who(body.entity, frame.pts_us, said), []).append(frame)

@@ -8,7 +8,7 @@ from functools import partial
 from instruct.clip import Act, Track
 from instruct.compose import Composer, Ref, does
 from instruct.contrast import clash, settled, telling
-from instruct.pair import Claim, Unit
+from instruct.pair import Claim, Spans, Unit
 from instruct.plan import Plan, near
 from instruct.say import going, listed
 
@@ -26,9 +26,10 @@ def pairs(c: Composer) -> Iterator[Plan]:
     kinds = sorted({a.text for t in c.clip.tracks for a in c.acts(t)})
     denied = {text: [k for k in kinds if clash(k, text)] for text in kinds}
     for t in c.tracks:
+        away = c.away(t)
         for masked in c.ways(t) * 3:
             for act in c.acts(t):
-                yield from _at_moments(c, t, masked, act, denied)
+                yield from _at_moments(c, t, masked, act, denied, away)
                 yield from _between(c, t, masked, act)
 
 
@@ -36,7 +37,8 @@ Denied = Mapping[str, Sequence[str]]
 """By action: those of the clip that cannot go on with it."""
 
 
-def _at_moments(c: Composer, t: Track, masked: bool, act: Act, denied: Denied) -> Iterator[Plan]:
+def _at_moments(c: Composer, t: Track, masked: bool, act: Act, denied: Denied, away: Spans) -> Iterator[Plan]:
+    others = denied[act.text]
     for at in c.instants([(act.start_us, act.end_us)], 2):
         if not t.visible(at - 250_000, at + 250_000):
             continue
@@ -44,10 +46,10 @@ def _at_moments(c: Composer, t: Track, masked: bool, act: Act, denied: Denied) -
             write = partial(_open, c, t, masked, at)
             yield c.plan(FAMILY, "open", (t.entity, near(at)), write, masked=masked, timed=True)
         about = (t.entity, act.text, near(at))
-        if denied[act.text]:
-            write = partial(_choice, c, t, masked, act, at, denied[act.text])
+        if others:
+            write = partial(_choice, c, t, masked, act, at, others)
             yield c.plan(FAMILY, "choice", about, write, masked=masked, timed=True)
-        if denied[act.text] or c.away(t):
+        if others or away:
             write = partial(_twins, c, t, masked, act, at, denied)
             yield c.plan(FAMILY, "yesno", about, write, masked=masked, timed=True)
 

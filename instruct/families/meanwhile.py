@@ -21,8 +21,9 @@ _IDLE = ("stays in place", "stands still", "faces")
 
 def pairs(c: Composer) -> Iterator[Plan]:
     for a in c.tracks:
+        texts = [o.text for o in a.acts]
         for act in c.acts(a):
-            once = sum(o.text == act.text for o in a.acts) == 1  # "while it jumps" is one time
+            once = texts.count(act.text) == 1  # "while it jumps" is one time
             if once and not act.text.startswith(_IDLE) and told_apart(act.text, a.acts):
                 for b in c.tracks:
                     if a is not b:

@@ -172,3 +172,41 @@ def unpack(text, positions):
         run_number, two_before, one_before = run_number + 1, one_before, run
         value, shift = 0, 0
     return (max(0, found - 1), total) if shift == 0 else (0, -1)
+
+
+@numba.njit(nogil=True, cache=True)
+def measure(text, h, w):
+    """The pixels of the mask (H, W) of compressed counts (bytes), and the sum of their columns; -1 pixels
+    where the runs do not fill it."""
+    value, shift, number = 0, 0, 0
+    one_before, two_before = 0, 0
+    column, row, left = 0, 0, h * w
+    area, columns = 0, 0
+    for character in text:
+        bits = int(character) - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            if shift > 35:  # no run is that long
+                return -1, 0
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        run = value + two_before if number > 2 else value
+        left -= run
+        if run < 0 or left < 0:
+            return -1, 0
+        first, first_row, row = column, row, row + run
+        if row >= h:  # most runs end in the column they begin in: they cost no division
+            column += row // h
+            row %= h
+        if number & 1:
+            area += run
+            if column == first:
+                columns += run * first
+            else:
+                between = column - first - 1
+                columns += (h - first_row) * first + row * column + h * (between * (first + column) // 2)
+        number, two_before, one_before = number + 1, one_before, run
+        value, shift = 0, 0
+    return (area, columns) if left == 0 and shift == 0 else (-1, 0)

@@ -8,9 +8,16 @@ import pytest
 
 from instruct.formats.jsonl import read
 from instruct.pair import Pair
+from kernels import rle
 from stream.cli import main
 from tests.instruct.rewording import LIMIT
 from tests.instruct.test_formats import put, told
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled() -> None:
+    """What measures masks is compiled, or loaded, before a test's time is taken."""
+    rle.measure("1", (1, 1))
 
 
 @pytest.fixture(scope="module")

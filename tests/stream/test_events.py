@@ -49,6 +49,20 @@ def test_there_and_back(body: object, feed: str) -> None:
     assert plain["source"] == f"/feeds/{feed}"
 
 
+@pytest.mark.parametrize("body", BODIES, ids=lambda b: type(b).__name__)
+def test_lines_of_other_writers(body: object) -> None:
+    """Keys in another order, a type told twice or within the body, blanks: what is read does not hang on how."""
+    event = Event('a"type":"error"', 12, 3, body)  # type: ignore[arg-type]
+    plain = json.loads(encode_line(event.headers(), encode_body(event.body)))
+    within = {"data": {"type": "error", **plain["data"]}, **{k: v for k, v in plain.items() if k != "data"}}
+    for told in (dict(reversed(plain.items())), within):
+        for blanks in ((",", ":"), (", ", ": ")):
+            line = json.dumps(told, separators=blanks)
+            assert decode_line(line) == decode_line(line.encode()) == event
+    twice = encode_line(event.headers(), encode_body(event.body)).replace(b'"type":', b'"type":"error","type":', 1)
+    assert decode_line(twice) == event
+
+
 def test_headers_are_cloudevents() -> None:
     headers = Event("door", 0, 0, BODIES[0]).headers()
     assert headers["ce_specversion"] == "1.0"
