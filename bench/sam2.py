@@ -22,13 +22,16 @@ from rich.table import Table
 
 from bench import sam2_peer
 from bench.sam2_runs import Case, Result, difference, draw, ours, peers
+from engines.sam2.attend import WAYS
 from engines.sam2.build import Sam2, build
 from engines.sam2.graphs import GraphTracker
 from engines.sam2.tracker import Tracker
+from engines.sam2.variants import VARIANTS
 from stream.profiling.machine import facts
 
 LEAST = 16
 """Frames of a video: in a shorter one the peer counts its pointers' distance in parts of the video's length."""
+KINDS = ("eager", "graphs", "compiled", "compiled-graphs")
 WAYS_HELP = "eager, graphs, compiled, compiled-graphs; each with :ATTENTION if wished (masked, framed, narrow)"
 
 
@@ -94,6 +97,21 @@ def show(asked: argparse.Namespace) -> None:
     console.print(f"torch {torch.__version__}, sam2 {version('sam2')}, {torch.get_num_threads()} threads{gpu}")
 
 
+def _wrong(asked: argparse.Namespace) -> str:
+    """What cannot be measured, in a line; empty where all can."""
+    if asked.variant not in VARIANTS:
+        return f"--variant {asked.variant}: there are {', '.join(VARIANTS)}"
+    if asked.size < 128 or asked.size % 128:
+        return f"--size {asked.size}: take a multiple of 128"
+    if any(n < 1 for n in (*asked.objects, *asked.feeds, *asked.long)):
+        return "--objects, --feeds and --long: take 1 or more"
+    for way in asked.ways:
+        kind, _, attention = way.partition(":")
+        if kind not in KINDS or (attention and attention not in WAYS):
+            return f"--ways {way}: {WAYS_HELP}"
+    return ""
+
+
 def _numbers(text: str) -> list[int]:
     return [int(n) for n in text.split(",") if n]
 
@@ -117,6 +135,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.frames < LEAST:
         parser.error(f"--frames {asked.frames}: take {LEAST} or more")
+    if wrong := _wrong(asked):
+        parser.error(wrong)
     if asked.device == "cpu":
         torch.set_num_threads(min(torch.get_num_threads(), len(os.sched_getaffinity(0))))
     show(asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ def annotate(
     from producers.cli import stop_on_signals
     from producers.sources import open_each
     from stream.annotate import StoppedError
+    from stream.logs import hushed
     from stream.parse import check_text, parse
 
     for text in queries:
@@ -79,7 +81,8 @@ def annotate(
             name = f"{name}-{names.count(name)}"  # two files of one name in different folders
         folder = out if len(opened) == 1 else out / name
         try:
-            result = _one(source, folder, queries, profile, fresh, max_chunk_s, live_chunk_s, quiet, stop, models)
+            with hushed() if quiet else nullcontext():
+                result = _one(source, folder, queries, profile, fresh, max_chunk_s, live_chunk_s, quiet, stop, models)
         except StoppedError as e:
             click.echo(f"{source.name}: {e}", err=True)
             raise SystemExit(130) from None

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from engines.catalogue import find
+from engines.detectors.prompts import EVERYDAY, check_names
 from engines.errors import UserError
 from engines.sam2.variants import VARIANTS
 from engines.store import Store, environment_cache, environment_store
 from engines.work import Tap, as_it_is
 from stream.doctor import rows
+from stream.doctor.compute import IN_PIECES
 
 if TYPE_CHECKING:
     from engines.backends import Session
@@ -73,8 +75,9 @@ class Profile:
             return None
         weights = self._weights()
         torch, why = rows.load("torch", "torch")
-        if torch is None:
-            raise UserError(f"torch does not load ({why}): install it anew (docs/sam2.md)")
+        if torch is None or not hasattr(torch, "nn"):
+            said = why if torch is None else IN_PIECES
+            raise UserError(f"torch does not load ({said}): install it anew (docs/sam2.md)")
         from engines.sam2.segmenter import load
 
         return load(self.variant, size=self.size, weights=weights, max_batch_wait_s=max_batch_wait_s, counts=counts)
@@ -139,7 +142,6 @@ def _detector(
 ) -> tuple[Detector, Used]:
     from engines.backends.shared import SharedDetector
     from engines.detectors.opening import open_detector, usual
-    from engines.detectors.prompts import EVERYDAY
 
     words = tuple(dict.fromkeys((*EVERYDAY, *look_for)))
     opened = open_detector(name, store, usual(), _cache(), words, tap)
@@ -183,13 +185,14 @@ def _profile(
         raise UserError(f"--sam2 {which}: no SAM 2.1 {variant!r}; there are {', '.join(published)}")
     if size and size not in map(str, SIZES):
         raise UserError(f"--sam2 {which}: size {size!r}; there are {', '.join(map(str, SIZES))}")
-    if name == "lite" and (weights is not None or drawn or which != "tiny" or detector):
-        raise UserError("--sam2, --sam2-weights, --sam2-drawn and --detector go with --profile sam2")
+    if name == "lite" and (weights is not None or drawn or which != "tiny" or detector or look_for):
+        raise UserError("--sam2, --sam2-weights, --sam2-drawn, --detector and --look-for go with --profile sam2")
     if weights is not None and drawn:
         raise UserError("--sam2-weights and --sam2-drawn: one of the two")
     if look_for and detector != TAKES_WORDS:
         raise UserError(f"--look-for {look_for[0]!r} goes with --detector {TAKES_WORDS}: others know what they find")
     words = tuple(dict.fromkeys(" ".join(said.lower().split()) for said in look_for))
+    check_names((*EVERYDAY, *(word for word in words if word not in EVERYDAY)))
     profile = Profile(name, variant, int(size) if size else None, weights, drawn, detector, words)
     profile.check()
     return profile

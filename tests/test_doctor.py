@@ -168,12 +168,18 @@ def test_torch_says_whether_it_has_a_gpu(
 ) -> None:
     monkeypatch.setattr(compute, "has_driver", lambda: driver)
     fake = SimpleNamespace(
+        nn=SimpleNamespace(),
         version=SimpleNamespace(cuda=cuda),
         cuda=SimpleNamespace(is_available=lambda: available, device_count=lambda: 2, get_device_name=lambda i: "H200"),
     )
     monkeypatch.setattr(compute, "load", lambda module, distribution: (fake, "2.15.0"))
     row = by_name(compute.torch())["torch CUDA"]
     assert (row.state, row.detail) == (state, detail)
+
+
+def test_torch_in_pieces_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "load", lambda module, distribution: (SimpleNamespace(), "2.15.0"))
+    assert compute.torch() == [Row("torch", "warn", "installed in pieces", "install it anew (docs/sam2.md)")]
 
 
 class FakeNvml:
@@ -273,7 +279,7 @@ def test_stand_ins_are_not_asked_for_where_the_detector_is_here(
 def test_a_models_folder_that_is_none_is_one_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STREFER_MODELS", str(tmp_path / "nowhere"))
     (row,) = networks.networks()
-    assert row.state == "warn"
+    assert row.state == "missing", "annotate refuses it"
     assert "STREFER_MODELS" in row.detail
 
 
@@ -306,5 +312,8 @@ def test_the_command_prints_a_line_each_or_json(monkeypatch: pytest.MonkeyPatch,
     rows.append(Row("LiteRT", "missing", "not installed", "pip install ai-edge-litert"))
     assert CliRunner().invoke(doctor, ["--json"]).exit_code == 1
     assert verdict(rows) == "profile lite cannot run: see LiteRT"
-    assert verdict([Row("yolox-nano", "warn", "not here")]).startswith("profile lite runs without yolox-nano:")
+    assert verdict([Row("yolox-nano", "warn", "not here")]).startswith("profile lite runs without yolox-nano ")
+    assert "or any other detector" in verdict([Row("yolox-nano", "warn", "not here")])
+    stands_in = [Row("yolox-nano", "warn", "not here"), Row("fastestdet", "ok", "here")]
+    assert "or any other detector" not in verdict(stands_in)
     assert verdict([Row("sam2", "off", "not installed")]) == "profile lite is ready; what is off it does without"

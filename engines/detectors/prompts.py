@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.detectors.shapes import GroundingShape
+from engines.detectors.shapes import MOST_NAMES, GroundingShape
 from engines.errors import UserError
 
 EVERYDAY = (
@@ -30,18 +30,24 @@ class Prompts:
     spans: NDArray[np.bool_]
 
 
-def encode(names: Sequence[str], tokenizer: Any, shape: GroundingShape) -> Prompts:
-    """The names as one caption, "dog. red car.", which is how the network was trained.
-
-    Raises UserError where there are none, one is empty or holds a full stop or a question mark (which end a name to
-    the network), or they are too many or too long."""
+def check_names(names: Sequence[str], most: int = MOST_NAMES) -> None:
+    """Raises UserError where there are none, more than `most`, or one that the network cannot be told."""
     if not names:
         raise UserError("nothing to look for: name at least one thing")
     for name in names:
         if not name.strip() or set(name) & set(".?"):
             raise UserError(f"cannot look for {name!r}: wanted words, without full stops and question marks")
-    if len(names) > shape.names:
-        raise UserError(f"{len(names)} things to look for: {shape.names} fit, leave some out")
+    if len(names) > most:
+        besides = f" ({len(EVERYDAY)} of them the everyday ones)" if set(EVERYDAY) <= set(names) else ""
+        raise UserError(f"{len(names)} things to look for{besides}: {most} fit, leave some out")
+
+
+def encode(names: Sequence[str], tokenizer: Any, shape: GroundingShape) -> Prompts:
+    """The names as one caption, "dog. red car.", which is how the network was trained.
+
+    Raises UserError where there are none, one is empty or holds a full stop or a question mark (which end a name to
+    the network), or they are too many or too long."""
+    check_names(names, shape.names)
     caption, starts = "", []
     for name in names:
         starts.append(len(caption))

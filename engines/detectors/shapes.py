@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_NAMES = 32
+"""Things that Grounding DINO looks for at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class RfDetrShape:
@@ -52,7 +55,7 @@ class GroundingShape:
     dim: int = 768
     vocabulary: int = 30522
     tokens: int = 128
-    names: int = 32
+    names: int = MOST_NAMES
     keep: int = 100
 
 

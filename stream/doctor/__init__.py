@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from engines.lite import NETWORKS
+from engines.lite import DETECTORS, NETWORKS
 from stream.doctor import compute, extras, media, networks, system
 from stream.doctor.rows import Row, first_line
 
@@ -76,9 +76,12 @@ def verdict(rows: Sequence[Row]) -> str:
         return f"profile lite cannot run: see {', '.join(broken)}"
     lost = [row.name for row in rows if row.state == "warn" and row.name in NETWORKS]
     if lost:
+        without = f"profile lite runs without {', '.join(lost)}"
+        if all(row.state != "ok" for row in rows if row.name in DETECTORS):
+            without += " or any other detector, so that it follows only what moves"
         return (
-            f"profile lite runs without {', '.join(lost)}: see above for what each is for; `strefer models pull` "
-            "fetches what is not here, or STREFER_MODELS names a folder that has it"
+            f"{without}: see above for what each is for; `strefer models pull` fetches what is not here, or "
+            "STREFER_MODELS names a folder that has it"
         )
     if any(row.state == "warn" for row in rows):
         return "profile lite is ready; the warnings concern what it does without"

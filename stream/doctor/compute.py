@@ -10,6 +10,7 @@ from typing import Any
 
 from stream.doctor.rows import Row, first_line, load, off_or_warn
 
+IN_PIECES = "installed in pieces"
 ORT = "pip install onnxruntime (or onnxruntime-gpu, never both)"
 _PROVIDER_MENDS = {
     "CUDAExecutionProvider": "needs an NVIDIA driver, CUDA and cuDNN of the release onnxruntime-gpu names",
@@ -23,7 +24,7 @@ def onnxruntime() -> list[Row]:
     if ort is None:
         return [Row("ONNX Runtime", "missing", detail, ORT)]
     if not hasattr(ort, "InferenceSession"):
-        return [Row("ONNX Runtime", "missing", "installed in pieces", f"pip uninstall both, then {ORT}")]
+        return [Row("ONNX Runtime", "missing", IN_PIECES, f"pip uninstall both, then {ORT}")]
     rows = [Row("ONNX Runtime", "ok", detail)]
     for provider in ort.get_available_providers():
         if provider == "AzureExecutionProvider":
@@ -83,6 +84,8 @@ def torch() -> list[Row]:
                 "pip install torch",
             )
         ]
+    if not hasattr(module, "nn"):
+        return [Row("torch", "warn", IN_PIECES, "install it anew (docs/sam2.md)")]
     rows = [Row("torch", "ok", detail)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a driver that is too old warns, and is_available says the rest

@@ -13,11 +13,12 @@ DETECTOR = NETWORKS[0]
 
 
 def networks() -> list[Row]:
-    """One row for each network of the catalogue. None is "missing": `lite` does without any of them."""
+    """One row for each network of the catalogue. None is "missing": `lite` does without any of them. A folder that is
+    none is: nothing runs with that."""
     try:
         store = environment_store()
     except UserError as e:
-        return [Row("models", "warn", str(e), "name the folder of the networks' files, or unset the variable")]
+        return [Row("models", "missing", str(e), "name the folder of the networks' files, or unset the variable")]
     detector = store.locate(next(item for item in MODELS if item.name == DETECTOR))
     return [_row(item, store, needed=item.name in NETWORKS or detector is None) for item in MODELS]
 

@@ -306,6 +306,7 @@ def test_sam_2_itself_runs_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixt
     out = tmp_path / "out"
     asked = ["annotate", "synthetic:two-people?seconds=2&fps=15", "--out", str(out), "--quiet"]
     assert main([*asked, "--profile", "sam2", "--sam2", "mini@256", "--sam2-drawn"]) == 0
+    assert capsys.readouterr().out == "", "quiet is quiet"
     lines = [json.loads(line) for line in (out / "annotations.jsonl").read_text().splitlines()]
     started = next(line["data"] for line in lines if line["type"] == "feed.started")
     assert started["profile"] == "sam2"

@@ -168,7 +168,7 @@ def test_without_the_package_it_says_what_to_install(
 def test_names_and_profiles_that_do_not_go_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     asked = ["annotate", "synthetic:two-people", "--out", str(tmp_path / "o"), "--detector", "yolox-nano"]
     assert main(asked) == 2
-    assert "--detector go with --profile sam2" in capsys.readouterr().err
+    assert "--detector and --look-for go with --profile sam2" in capsys.readouterr().err
     assert Profile("sam2", detector="fastestdet").told == "sam2 tiny@usual fastestdet"
     assert Profile("sam2").told == "sam2 tiny@usual"
 
@@ -202,10 +202,15 @@ def test_what_is_asked_for_is_looked_for_and_no_scenery(
     ("options", "says"),
     [
         (["--profile", "sam2", "--sam2-drawn", "--look-for", "cart"], "goes with --detector grounding-dino-tiny"),
-        (["--look-for", "Cart"], "goes with --detector grounding-dino-tiny"),
+        (["--look-for", "Cart"], "and --look-for go with --profile sam2"),
         (["--profile", "sam2", "--sam2-drawn", "--detector", "grounding-dino-tiny", "--look-for", "a?"], "'a?'"),
         (["--profile", "sam2", "--sam2-drawn", "--detector", "grounding-dino-tiny", "--look-for", " "], "look for ''"),
         (["--profile", "sam2", "--sam2-drawn", "--detector", "grounding-dino-tiny", "--look-for", "cart"], "14 fit"),
+        (
+            ["--profile", "sam2", "--sam2-drawn", "--detector", "grounding-dino-tiny"]
+            + [word for n in range(20) for word in ("--look-for", f"cart {n}")],
+            "34 things to look for (14 of them the everyday ones): 32 fit, leave some out",
+        ),
     ],
 )
 def test_words_that_cannot_be_looked_for(
