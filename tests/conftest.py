@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -38,18 +36,10 @@ if not has_cuda():  # read when Triton is imported, which a test module of any f
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test on a real broker is slow: the broker alone takes as long to start as all quick tests of a file.
-
-    Files that may take long come first, by the time limits of their slow tests (a minute where a test has none of its
-    own): a long file that began last would keep one process busy for minutes while the other has nothing left to do."""
-    longest_s = Counter[Path]()
+    """Every test on a real broker is slow: the broker alone takes as long to start as all quick tests of a file."""
     for item in items:
         if "kafka" in getattr(item, "fixturenames", ()) or "[kafka" in item.name:
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("slow") is not None:
-            limit = item.get_closest_marker("timeout")
-            longest_s[item.path] += limit.args[0] if limit is not None else 60
-    items.sort(key=lambda item: -longest_s[item.path])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
