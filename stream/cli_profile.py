@@ -17,8 +17,7 @@ from engines.errors import UserError
 from engines.sam2.variants import VARIANTS
 from engines.store import Store, environment_cache, environment_store
 from engines.work import Tap, as_it_is
-from stream.doctor import rows
-from stream.doctor.compute import IN_PIECES
+from stream.doctor.compute import load_torch
 
 if TYPE_CHECKING:
     from engines.backends import Session
@@ -74,10 +73,9 @@ class Profile:
         if self.name == "lite":
             return None
         weights = self._weights()
-        torch, why = rows.load("torch", "torch")
-        if torch is None or not hasattr(torch, "nn"):
-            said = why if torch is None else IN_PIECES
-            raise UserError(f"torch does not load ({said}): install it anew (docs/sam2.md)")
+        torch, why = load_torch()
+        if torch is None:
+            raise UserError(f"torch does not load ({why}): install it anew (docs/sam2.md)")
         from engines.sam2.segmenter import load
 
         return load(self.variant, size=self.size, weights=weights, max_batch_wait_s=max_batch_wait_s, counts=counts)

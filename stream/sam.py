@@ -178,7 +178,7 @@ class SamMasks:
 
     def ahead(self, rgb: U8, boxes: Sequence[F32], *, grow: float) -> None:
         """See `Outliner.ahead`: all in one batch."""
-        windows = [window_of(box, (int(rgb.shape[0]), int(rgb.shape[1])), grow=grow) for box in boxes]
+        windows = [window_of(box, rgb.shape[:2], grow=grow) for box in boxes]
         keys = [(box.tobytes(), window) for box, window in zip(boxes, windows, strict=True)]
         self._ahead |= zip(keys, self._segmenter.outlines(self._frame, boxes, windows), strict=True)
 

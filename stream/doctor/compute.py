@@ -73,19 +73,19 @@ def litert() -> list[Row]:
     return [Row("LiteRT", "ok", detail)]
 
 
-def torch() -> list[Row]:
+def load_torch() -> tuple[Any, str]:
+    """torch and its version, or None and why not: as `load`, and where it is there without its parts."""
     module, detail = load("torch", "torch")
+    return (module, detail) if module is None or hasattr(module, "nn") else (None, IN_PIECES)
+
+
+def torch() -> list[Row]:
+    module, detail = load_torch()
+    if detail == IN_PIECES:
+        return [Row("torch", "warn", detail, "install it anew (docs/sam2.md)")]
     if module is None:
-        return [
-            Row(
-                "torch",
-                off_or_warn(detail),
-                f"{detail}; profile sam2, GPU decoding and kernels need it",
-                "pip install torch",
-            )
-        ]
-    if not hasattr(module, "nn"):
-        return [Row("torch", "warn", IN_PIECES, "install it anew (docs/sam2.md)")]
+        told = f"{detail}; profile sam2, GPU decoding and kernels need it"
+        return [Row("torch", off_or_warn(detail), told, "pip install torch")]
     rows = [Row("torch", "ok", detail)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a driver that is too old warns, and is_available says the rest

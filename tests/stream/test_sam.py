@@ -356,7 +356,7 @@ def test_torch_that_does_not_load_is_one_line(
     def broken(module: str, distribution: str) -> tuple[None, str]:
         return None, "OSError: libcudart.so.13: cannot open shared object file"
 
-    monkeypatch.setattr("stream.doctor.rows.load", broken)
+    monkeypatch.setattr("stream.doctor.compute.load", broken)
     asked = ["annotate", "synthetic:two-people?seconds=1", "--out", str(tmp_path / "o"), "--quiet"]
     assert main([*asked, "--profile", "sam2", "--sam2-drawn"]) == 2
     said = capsys.readouterr().err.splitlines()
