@@ -5,7 +5,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # TrackEval asks for opencv-python, which would overwrite opencv-python-headless: what it really needs is in `dev`.
 NO_DEPS := trackeval==1.3.0 setuptools
 # sam2 asks for torchvision, of which the tracker uses nothing, and builds by the setuptools and torch that are there.

@@ -35,6 +35,9 @@ RECALLED = 0.7
 """How alike somebody must be who comes out of hiding where no place explains it."""
 APART = 0.2
 """How much more a detection looks like another who may be there, where it is not this one's whatever its place."""
+ELSEWHERE = 0.3
+"""How much more another detection looks like somebody, and like nobody else more, where who is at the old place is
+not that person: one stood half out at the edge, and another came in there in front."""
 STRANGER, MORE = 0.5, 1.2
 """Likeness to a person under which a detection that shows most of a body is not that person's: somebody comes in by the
 edge by which another leaves. What covers more than that of the person's usual area may be two."""
@@ -68,9 +71,7 @@ class _Drawn:
         outline = self.outlines[d] = self._outliner.outline(rgb, box, category, None, grow=GROW)
         look = looks.measure(rgb, outline.patch, None)
         for i, e in enumerate(self._entities):
-            diagonal = float(np.hypot(e.box[2] - e.box[0], e.box[3] - e.box[1]))
-            gone = float(np.abs((e.box[:2] + e.box[2:]) - (box[:2] + box[2:])).max()) / 2
-            if look is not None and e.look is not None and gone <= diagonal and same_kind(e.category, category):
+            if look is not None and e.look is not None and _may_be_at(e, box) and same_kind(e.category, category):
                 self.alike[i, d] = looks.similarity(look, looks.colours_only(e.look))
         return outline
 
@@ -85,8 +86,21 @@ class _Drawn:
         usual = np.array([e.reference_area for e in self._entities])
         one = (areas >= SHOWS * usual[:, None]) & (areas <= MORE * usual[:, None])
         stranger = known[:, None] & one & (self.alike < STRANGER)
-        another: NDArray[np.bool_] = self.alike[live].max(axis=0, initial=0) - self.alike > APART
-        return (self.alike > 0) & (another | stranger)
+        another = np.asarray(self.alike[live].max(axis=0, initial=0) - self.alike > APART)
+        veto: NDArray[np.bool_] = (self.alike > 0) & (another | stranger | self._elsewhere())
+        return veto
+
+    def seen_elsewhere(self) -> NDArray[np.bool_]:
+        """[E]: whether who is where the entity was is not it, and another detection is."""
+        seen: NDArray[np.bool_] = self._elsewhere().any(axis=1)
+        return seen
+
+    def _elsewhere(self) -> NDArray[np.bool_]:
+        """[E, D]: whether a detection looks far less like the entity than one that looks like nobody else."""
+        best = self.alike.max(axis=0, initial=0)
+        own = np.where((self.alike == best) & (self.alike > RECALLED), self.alike, 0).max(axis=1, initial=0)
+        less: NDArray[np.bool_] = (self.alike > 0) & (own[:, None] - self.alike > ELSEWHERE)
+        return less
 
 
 class Associate:
@@ -100,7 +114,7 @@ class Associate:
         drawn = _Drawn(self._outliner, state.entities, view, found)
         drifted = [self._drifted(e, view) for e in state.entities]
         drawn.draw_all(self._unclear(state, found, drifted))
-        another = drawn.looks_like_another()
+        another, elsewhere = drawn.looks_like_another(), drawn.seen_elsewhere()
         free_entities = list(range(len(state.entities)))
         free_found = list(range(len(found)))
         for least, gate in ((self._o.new_score, 0.2), (self._o.weak_score, 0.4)):
@@ -122,7 +136,8 @@ class Associate:
                 self._take(e, state.entities, view, found, d, drawn.outlines[d])
                 free_entities.remove(es[r])
                 free_found.remove(d)
-        self._recall(state, view, found, drawn, drifted, free_entities, free_found)
+        unsure = [d or bool(e) for d, e in zip(drifted, elsewhere, strict=True)]
+        self._recall(state, view, found, drawn, unsure, free_entities, free_found)
         for i in free_entities:
             e = state.entities[i]
             if e.state == "tentative" or shadow(e, state.entities, view.size) < 0.2:
@@ -137,14 +152,17 @@ class Associate:
 
     def _unclear(self, state: FollowState, found: Detections, drifted: list[bool]) -> list[int]:
         """Detections whose owner boxes alone cannot tell: new ones, and those that touch several entities, or one of
-        which too little is to be seen to be sure of its place."""
+        which too little is to be seen to be sure of its place, or that may be where a new one is."""
         boxes = np.array([e.box for e in state.entities], np.float32).reshape(-1, 4)
         near = box_iou(found.boxes, boxes) > 0.15
+        new = [d for d in range(len(found)) if not near[d].any() and found.scores[d] >= self._o.new_score]
+        elsewhere = [any(_may_be_at(e, found.boxes[d]) for d in new) for e in state.entities]
         unclear = []
         for d in range(min(len(found), MOST_DRAWN)):
             rivals = np.flatnonzero(near[d])
             least = 0.25 if len(rivals) > 1 else self._o.new_score
-            clear = len(rivals) == 1 and _shows(state.entities[rivals[0]]) and not drifted[rivals[0]]
+            clear = len(rivals) == 1 and _shows(state.entities[rivals[0]])
+            clear = clear and not drifted[rivals[0]] and not elsewhere[rivals[0]]
             if not clear and found.categories[d] != "object" and found.scores[d] >= least:
                 unclear.append(d)
         return unclear
@@ -155,13 +173,13 @@ class Associate:
         view: View,
         found: Detections,
         drawn: _Drawn,
-        drifted: list[bool],
+        unsure: list[bool],
         free_entities: list[int],
         free_found: list[int],
     ) -> None:
         """Third round: what no place explains may be somebody who was covered and comes out elsewhere: by look."""
         for d in [d for d in free_found if found.scores[d] >= self._o.new_score and found.categories[d] != "object"]:
-            lost = [i for i in free_entities if _lost(state.entities[i], drifted=drifted[i])]
+            lost = [i for i in free_entities if _lost(state.entities[i], unsure=unsure[i])]
             if not lost:
                 return
             proposal = drawn.draw(d)
@@ -287,6 +305,12 @@ def _shows(e: Entity) -> bool:
     return e.patch is not None and e.patch.area >= SHOWS * e.reference_area
 
 
-def _lost(e: Entity, *, drifted: bool) -> bool:
+def _may_be_at(e: Entity, box: F32) -> bool:
+    """Whether a box is no further away than the entity is large."""
+    gone = float(np.abs((e.box[:2] + e.box[2:]) - (box[:2] + box[2:])).max()) / 2
+    return gone <= float(np.hypot(e.box[2] - e.box[0], e.box[3] - e.box[1]))
+
+
+def _lost(e: Entity, *, unsure: bool) -> bool:
     """Whether nothing is sure about where it is."""
-    return e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0 or drifted)
+    return e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0 or unsure)

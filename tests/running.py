@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from engines import lite
 from engines.catalogue import find
 from engines.store import Store
-from producers.produce import produce
+from producers.produce import MAX_CHUNK_S, produce
 from producers.sources import open_sources
 from stream.decode.pyav import PyAVDecoder
 from stream.events import Event, Masklet, MaskletFrame, MaskletRevised, decode_message
@@ -63,11 +63,11 @@ def drain(worker: Worker, log: Log) -> None:
     worker.run(until=lambda done: done is None and log.lag(GROUP, CHUNKS) == 0, poll_s=0.01)
 
 
-def messages_of(source: str) -> tuple[Message, ...]:
+def messages_of(source: str, feed: str = "feed", max_chunk_s: float = MAX_CHUNK_S) -> tuple[Message, ...]:
     """A source as a producer writes it to `video.chunks`: its chunks and the end."""
     with TemporaryDirectory() as folder, closing(SqliteLog(Path(folder))) as log:
-        produce(open_sources([source]), "feed", log)
-        return tuple(Message(CHUNKS, r.key, r.value, dict(r.headers)) for r in log.read(CHUNKS, key="feed"))
+        produce(open_sources([source]), feed, log, max_chunk_s=max_chunk_s)
+        return tuple(Message(CHUNKS, r.key, r.value, dict(r.headers)) for r in log.read(CHUNKS, key=feed))
 
 
 def events_of(log: Log, feed: str) -> list[Event]:

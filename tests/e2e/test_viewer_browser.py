@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,9 +14,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from kernels import rle
-from producers.produce import produce
-from producers.sources import open_sources
 from stream.events import MaskletFrame, QueryBound
+from stream.log import Message
 from stream.log.sqlite import SqliteLog
 from stream.overlay import Pictures, Still
 from stream.posting import post
@@ -25,7 +24,7 @@ from stream.report import page as report_page
 from tests.e2e.pages import canvas_of, drawn, free_port, opened, pictures, viewing
 from tests.e2e.programs import start
 from tests.media import samples
-from tests.running import events_of, masks_of
+from tests.running import events_of, masks_of, messages_of
 from tests.stream.viewer.told_log import frames as told_frames
 from tests.stream.viewer.told_log import headers, send_chunk, send_events
 from tests.told import appeared, masks, story
@@ -54,19 +53,22 @@ def overlap(changed: np.ndarray, frames: dict[int, MaskletFrame]) -> float:
 
 def test_bedroom_from_the_first_chunk_to_the_last(browser: Browser, tmp_path: Path) -> None:
     folder, port = tmp_path / "run", free_port()
-    with closing(SqliteLog(folder)) as log:
-        produce(open_sources([str(samples() / "bedroom.mp4")]), "bedroom", log, max_chunk_s=1.0)
+    chunks = messages_of(str(samples() / "bedroom.mp4"), "bedroom", max_chunk_s=1.0)
+    SqliteLog(folder).close()
     with viewing(folder, port) as address, opened(browser, address) as page:
         expect(page.locator("#trouble")).to_have_text(re.compile("No feed yet: one shows here once a worker"))
         worker = worker_on(folder)
         try:
+            send(folder, chunks[:2])
             expect(page.locator("#stage[data-pts-us]")).to_be_visible()
             page.keyboard.press("/")
             page.keyboard.type("the girl in the blue skirt")
             page.keyboard.press("Enter")
             expect(page.locator(".query .answer")).to_have_text("asked; no answer yet")
+            send(folder, chunks[2:5])
             expect(page.locator(".query[data-outcome=bound] .answer")).to_have_text("is 1")
             page.keyboard.press("Escape")
+            send(folder, chunks[5:])
             worker.kill()  # in the middle of a chunk; another goes on, and so does the page
             worker.wait()
             worker = worker_on(folder)
@@ -81,6 +83,12 @@ def test_bedroom_from_the_first_chunk_to_the_last(browser: Browser, tmp_path: Pa
         in_step(page, folder)
         back_through_the_log(page)
         keys(page)
+
+
+def send(folder: Path, chunks: Sequence[Message]) -> None:
+    with closing(SqliteLog(folder)) as log, log.transaction() as tx:
+        for chunk in chunks:
+            tx.send(chunk)
 
 
 def worker_on(folder: Path) -> subprocess.Popen[bytes]:

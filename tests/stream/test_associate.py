@@ -124,3 +124,24 @@ def test_who_comes_in_by_the_edge_by_which_another_leaves_is_somebody_else() -> 
     state = look_again(rgb, [red], detections((26, 90)))
     assert [(e.id, e.state) for e in state.entities] == [(1, "visible"), (-1, "tentative")]
     assert covers(state.entities[1], (26, 90))
+
+
+def test_who_stood_half_out_keeps_the_name_when_who_came_in_there_in_front_moves_on() -> None:
+    """The mask has gone along with green; red, whom it was drawn of, comes back to sight beside."""
+    rgb, people = painted_scene({1: ((150, 90), RED_RGB), 2: ((100, 90), GREEN_RGB)})
+    red = people[1]
+    red.patch, red.box = people[2].patch, people[2].box
+    state = look_again(rgb, [red], detections((100, 90), (150, 90)))
+    assert [(e.id, e.state) for e in state.entities] == [(1, "visible"), (-1, "tentative")]
+    assert covers(state.entities[0], (150, 90))
+    assert covers(state.entities[1], (100, 90))
+
+
+def test_who_turned_and_looks_another_is_not_found_in_a_bystander() -> None:
+    """Blue has turned and shows green; who is like blue in blue stays who he is."""
+    _, people = painted_scene({1: ((100, 90), BLUE_RGB), 2: ((150, 90), BLUE_RGB)})
+    rgb, _ = painted_scene({1: ((100, 90), GREEN_RGB), 2: ((150, 90), BLUE_RGB)})
+    state = look_again(rgb, [people[1], people[2]], detections((100, 90), (150, 90)))
+    assert [e.id for e in state.entities] == [1, 2]
+    assert covers(state.entities[0], (100, 90))
+    assert covers(state.entities[1], (150, 90))
