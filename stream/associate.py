@@ -86,14 +86,12 @@ class _Drawn:
         usual = np.array([e.reference_area for e in self._entities])
         one = (areas >= SHOWS * usual[:, None]) & (areas <= MORE * usual[:, None])
         stranger = known[:, None] & one & (self.alike < STRANGER)
-        another = np.asarray(self.alike[live].max(axis=0, initial=0) - self.alike > APART)
-        veto: NDArray[np.bool_] = (self.alike > 0) & (another | stranger | self._elsewhere())
-        return veto
+        another: NDArray[np.bool_] = self.alike[live].max(axis=0, initial=0) - self.alike > APART
+        return np.asarray((self.alike > 0) & (another | stranger | self._elsewhere()))
 
     def seen_elsewhere(self) -> NDArray[np.bool_]:
         """[E]: whether who is where the entity was is not it, and another detection is."""
-        seen: NDArray[np.bool_] = self._elsewhere().any(axis=1)
-        return seen
+        return np.asarray(self._elsewhere().any(axis=1))
 
     def _elsewhere(self) -> NDArray[np.bool_]:
         """[E, D]: whether a detection looks far less like the entity than one that looks like nobody else."""
