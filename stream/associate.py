@@ -87,13 +87,9 @@ class _Drawn:
         one = (areas >= SHOWS * usual[:, None]) & (areas <= MORE * usual[:, None])
         stranger = known[:, None] & one & (self.alike < STRANGER)
         another: NDArray[np.bool_] = self.alike[live].max(axis=0, initial=0) - self.alike > APART
-        return np.asarray((self.alike > 0) & (another | stranger | self._elsewhere()))
+        return (self.alike > 0) & (another | stranger)
 
     def seen_elsewhere(self) -> NDArray[np.bool_]:
-        """[E]: whether who is where the entity was is not it, and another detection is."""
-        return np.asarray(self._elsewhere().any(axis=1))
-
-    def _elsewhere(self) -> NDArray[np.bool_]:
         """[E, D]: whether a detection looks far less like the entity than one that looks like nobody else."""
         best = self.alike.max(axis=0, initial=0)
         own = np.where((self.alike == best) & (self.alike > RECALLED), self.alike, 0).max(axis=1, initial=0)
@@ -112,7 +108,8 @@ class Associate:
         drawn = _Drawn(self._outliner, state.entities, view, found)
         drifted = [self._drifted(e, view) for e in state.entities]
         drawn.draw_all(self._unclear(state, found, drifted))
-        another, elsewhere = drawn.looks_like_another(), drawn.seen_elsewhere()
+        elsewhere = drawn.seen_elsewhere()
+        another = drawn.looks_like_another() | elsewhere
         free_entities = list(range(len(state.entities)))
         free_found = list(range(len(found)))
         for least, gate in ((self._o.new_score, 0.2), (self._o.weak_score, 0.4)):
@@ -134,7 +131,7 @@ class Associate:
                 self._take(e, state.entities, view, found, d, drawn.outlines[d])
                 free_entities.remove(es[r])
                 free_found.remove(d)
-        unsure = [d or bool(e) for d, e in zip(drifted, elsewhere, strict=True)]
+        unsure = elsewhere.any(axis=1) | np.array(drifted, bool)
         self._recall(state, view, found, drawn, unsure, free_entities, free_found)
         for i in free_entities:
             e = state.entities[i]
@@ -154,13 +151,15 @@ class Associate:
         boxes = np.array([e.box for e in state.entities], np.float32).reshape(-1, 4)
         near = box_iou(found.boxes, boxes) > 0.15
         new = [d for d in range(len(found)) if not near[d].any() and found.scores[d] >= self._o.new_score]
-        elsewhere = [any(_may_be_at(e, found.boxes[d]) for d in new) for e in state.entities]
+        doubted = [
+            slipped or any(_may_be_at(e, found.boxes[d]) for d in new)
+            for e, slipped in zip(state.entities, drifted, strict=True)
+        ]
         unclear = []
         for d in range(min(len(found), MOST_DRAWN)):
             rivals = np.flatnonzero(near[d])
             least = 0.25 if len(rivals) > 1 else self._o.new_score
-            clear = len(rivals) == 1 and _shows(state.entities[rivals[0]])
-            clear = clear and not drifted[rivals[0]] and not elsewhere[rivals[0]]
+            clear = len(rivals) == 1 and _shows(state.entities[rivals[0]]) and not doubted[rivals[0]]
             if not clear and found.categories[d] != "object" and found.scores[d] >= least:
                 unclear.append(d)
         return unclear
@@ -171,13 +170,13 @@ class Associate:
         view: View,
         found: Detections,
         drawn: _Drawn,
-        unsure: list[bool],
+        unsure: NDArray[np.bool_],
         free_entities: list[int],
         free_found: list[int],
     ) -> None:
         """Third round: what no place explains may be somebody who was covered and comes out elsewhere: by look."""
         for d in [d for d in free_found if found.scores[d] >= self._o.new_score and found.categories[d] != "object"]:
-            lost = [i for i in free_entities if _lost(state.entities[i], unsure=unsure[i])]
+            lost = [i for i in free_entities if _lost(state.entities[i], unsure=bool(unsure[i]))]
             if not lost:
                 return
             proposal = drawn.draw(d)
