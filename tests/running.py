@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -68,6 +68,13 @@ def messages_of(source: str, feed: str = "feed", max_chunk_s: float = MAX_CHUNK_
     with TemporaryDirectory() as folder, closing(SqliteLog(Path(folder))) as log:
         produce(open_sources([source]), feed, log, max_chunk_s=max_chunk_s)
         return tuple(Message(CHUNKS, r.key, r.value, dict(r.headers)) for r in log.read(CHUNKS, key=feed))
+
+
+def send_all(log: Log, messages: Iterable[Message]) -> None:
+    """Write messages in one transaction."""
+    with log.transaction() as tx:
+        for message in messages:
+            tx.send(message)
 
 
 def events_of(log: Log, feed: str) -> list[Event]:

@@ -30,12 +30,12 @@ from stream.events import (
     FeedStarted,
     SegmentOpened,
 )
-from stream.log import CHUNKS, DEADLETTER, STATE, Log, Message, Record
+from stream.log import CHUNKS, DEADLETTER, STATE, Message, Record
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
 from stream.runtime import settle
 from stream.worker import Worker
-from tests.running import drain, events_of, masks_of, messages_of, networks, work
+from tests.running import drain, events_of, masks_of, messages_of, networks, send_all, work
 
 SCENE = "synthetic:two-people?seconds=5&size=320x180&fps=5"
 SECOND_US = 1_000_000
@@ -52,7 +52,7 @@ def messages() -> tuple[Message, ...]:
 def run(folder: Path, changed: Sequence[Message]) -> tuple[list[Event], list[Record]]:
     """Events and dead letters of these messages."""
     with closing(SqliteLog(folder)) as log:
-        post(log, changed)
+        send_all(log, changed)
         work(log)
         return events_of(log, "feed"), list(log.read(DEADLETTER))
 
@@ -64,12 +64,6 @@ def calm() -> tuple[Event, ...]:
         events, dead = run(Path(folder), messages())
     assert dead == []
     return tuple(events)
-
-
-def post(log: Log, some: Sequence[Message]) -> None:
-    with log.transaction() as tx:
-        for message in some:
-            tx.send(message)
 
 
 def bodies(events: Sequence[Event], kind: type) -> list[object]:
@@ -175,10 +169,10 @@ def test_a_seq_nobody_produced(tmp_path: Path) -> None:
         def forge(done_s: float, total_s: float | None) -> None:
             written.append(done_s)
             if len(written) in (1, 3):
-                post(log, [forged])
+                send_all(log, [forged])
 
         produce(open_sources([SCENE]), "feed", log, progress=forge)
-        post(log, [forged])
+        send_all(log, [forged])
         work(log)
         assert _plain(events_of(log, "feed")) == _plain(once)
         dead = list(log.read(DEADLETTER))
@@ -193,7 +187,7 @@ def test_a_hole_that_the_producer_made_is_a_gap(tmp_path: Path) -> None:
         state = ProducerState(identity="x", next_seq=6)
         with log.transaction() as tx:
             tx.send(Message(STATE, "producer/feed", msgspec.json.encode(state)))
-        post(log, [messages()[0], *messages()[3:]])
+        send_all(log, [messages()[0], *messages()[3:]])
         work(log)
         events = events_of(log, "feed")
         assert not list(log.read(DEADLETTER))
@@ -225,7 +219,7 @@ def test_an_oversized_message_is_not_looked_into(tmp_path: Path) -> None:
     chunks[2] = _checksummed(chunks[2], chunks[2].value + bytes(limit))
     garbage = Message(CHUNKS, "feed", bytes(limit + 1), {})
     with closing(SqliteLog(tmp_path)) as log:
-        post(log, [*chunks, garbage])
+        send_all(log, [*chunks, garbage])
         settle()
         with closing(Worker(log, Pipeline(networks()), PyAVDecoder(), max_message_bytes=limit)) as worker:
             drain(worker, log)

@@ -13,7 +13,7 @@ from stream.chunk import ChunkHeader, decode_header
 from stream.events import ChunkDone, Event, Masklet, MaskletRevised
 from stream.log import Message
 from stream.log.sqlite import SqliteLog
-from tests.running import events_of, messages_of, post_queries, work
+from tests.running import events_of, messages_of, post_queries, send_all, work
 
 SCENE = "synthetic:late-entry?seconds=7&size=320x180&fps=12"
 LOOK_BACK_US = 2_000_000
@@ -31,9 +31,7 @@ def followed(count: int) -> tuple[Event, ...]:
     """Events of the first `count` messages, but `chunk.done`."""
     with TemporaryDirectory() as folder, closing(SqliteLog(Path(folder))) as log:
         post_queries(log, "feed", ["the car", "the person in green"])
-        with log.transaction() as tx:
-            for message in messages()[:count]:
-                tx.send(message)
+        send_all(log, messages()[:count])
         work(log)
         return tuple(e for e in events_of(log, "feed") if not isinstance(e.body, ChunkDone))
 

@@ -17,7 +17,7 @@ from stream.log.sqlite import SqliteLog
 from stream.pipeline import Options, Pipeline
 from stream.runtime import settle
 from stream.worker import Worker
-from tests.running import events_of, messages_of, networks, work
+from tests.running import events_of, messages_of, networks, send_all, work
 
 SCENE = "synthetic:two-people?seconds=6&size=320x180&fps=24"
 WIDTH = 320
@@ -35,9 +35,7 @@ def messages() -> tuple[Message, ...]:
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[SqliteLog]:
     with closing(SqliteLog(tmp_path)) as made:
-        with made.transaction() as tx:
-            for message in messages():
-                tx.send(message)
+        send_all(made, messages())
         yield made
 
 

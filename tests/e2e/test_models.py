@@ -28,7 +28,7 @@ from stream.pipeline import Pipeline
 from stream.runtime import settle
 from stream.worker import Worker
 from tests.chat_server import Reply, completion, serving
-from tests.running import events_of, messages_of, model_folder, networks, post_queries
+from tests.running import events_of, messages_of, model_folder, networks, post_queries, send_all
 
 SCENE = "synthetic:two-people?seconds=5&size=320x180&fps=15"
 
@@ -134,9 +134,7 @@ def test_killed_and_restarted_it_asks_nothing_twice(tmp_path: Path) -> None:
     with serving(model) as served, closing(SqliteLog(tmp_path)) as log:
         post_queries(log, "feed", ["the girl"])
         messages = messages_of(SCENE)
-        with log.transaction() as tx:
-            for message in messages:
-                tx.send(message)
+        send_all(log, messages)
         for _ in messages:
             both = Chat(Endpoint(served.url, "eye")), Chat(Endpoint(served.url, "ear"))
             pipeline = Pipeline(networks(), models=Models(*both))

@@ -21,7 +21,7 @@ from stream.pipeline import Pipeline
 from stream.runtime import settle
 from stream.state import restore
 from stream.worker import Worker
-from tests.running import drain, events_of, messages_of, networks
+from tests.running import drain, events_of, messages_of, networks, send_all
 
 SCENE = "synthetic:two-people?seconds=10&size=320x180&fps=5"
 SECOND_US = 1_000_000
@@ -60,12 +60,6 @@ class Counting:
         yield from self._decoder.decode(chunk)
 
 
-def post(log: SqliteLog, some: Sequence[Message]) -> None:
-    with log.transaction() as tx:
-        for message in some:
-            tx.send(message)
-
-
 def worker_of(log: SqliteLog, decoder: Counting) -> Worker:
     settle()
     return Worker(log, Pipeline(networks()), decoder)
@@ -87,7 +81,7 @@ def done(events: Sequence[Event]) -> list[ChunkDone]:
 def test_block_follows_all_of_a_long_queue(tmp_path: Path) -> None:
     decoder = Counting()
     with closing(SqliteLog(tmp_path)) as log:
-        post(log, of_policy("block"))
+        send_all(log, of_policy("block"))
         drain_with(log, decoder)
         events = events_of(log, "feed")
     assert gaps(events) == []
@@ -98,12 +92,12 @@ def test_block_follows_all_of_a_long_queue(tmp_path: Path) -> None:
 def test_latest_skips_to_the_newest_without_decoding(tmp_path: Path) -> None:
     decoder, chunks = Counting(), of_policy("latest")
     with closing(SqliteLog(tmp_path)) as log:
-        post(log, chunks[:3])
+        send_all(log, chunks[:3])
         drain_with(log, decoder)
         assert gaps(events_of(log, "feed")) == [], "two may wait"
-        post(log, chunks[3:8])
+        send_all(log, chunks[3:8])
         drain_with(log, decoder)
-        post(log, chunks[8:])
+        send_all(log, chunks[8:])
         drain_with(log, decoder)
         events = events_of(log, "feed")
         assert not list(log.read(DEADLETTER))
@@ -120,7 +114,7 @@ def test_skipping_goes_on_after_a_restart_and_service_messages_are_never_dropped
     away = GapHeader(feed="feed", seq=4, start_us=4 * SECOND_US, end_us=5 * SECOND_US, reason="camera away")
     chunks[4] = Message(CHUNKS, "feed", b"", encode_header(away))
     with closing(SqliteLog(tmp_path)) as log:
-        post(log, chunks)
+        send_all(log, chunks)
         for count in (1, 1, 3, 1):
             with closing(worker_of(log, decoder)) as worker:
                 for _ in range(count):
@@ -139,7 +133,7 @@ def test_degrade_works_less_level_by_level(tmp_path: Path) -> None:
     decoder, chunks = Counting(), of_policy("degrade")
     levels = []
     with closing(SqliteLog(tmp_path)) as log:
-        post(log, chunks[:4])
+        send_all(log, chunks[:4])
         sent = 4
         for _ in range(5):  # the queue does not get shorter
             with closing(worker_of(log, decoder)) as worker:
@@ -147,9 +141,9 @@ def test_degrade_works_less_level_by_level(tmp_path: Path) -> None:
             record = log.latest(STATE, "feed")
             assert record is not None
             levels.append(restore(record.value).pressure.level)
-            post(log, chunks[sent : sent + 1])
+            send_all(log, chunks[sent : sent + 1])
             sent += 1
-        post(log, chunks[sent:])
+        send_all(log, chunks[sent:])
         drain_with(log, decoder)
         events = events_of(log, "feed")
     assert levels == [1, 2, 3, 3, 3]

@@ -24,7 +24,7 @@ from stream.report import page as report_page
 from tests.e2e.pages import canvas_of, drawn, free_port, opened, pictures, viewing
 from tests.e2e.programs import start
 from tests.media import samples
-from tests.running import events_of, masks_of, messages_of
+from tests.running import events_of, masks_of, messages_of, send_all
 from tests.stream.viewer.told_log import frames as told_frames
 from tests.stream.viewer.told_log import headers, send_chunk, send_events
 from tests.told import appeared, masks, story
@@ -86,9 +86,8 @@ def test_bedroom_from_the_first_chunk_to_the_last(browser: Browser, tmp_path: Pa
 
 
 def send(folder: Path, chunks: Sequence[Message]) -> None:
-    with closing(SqliteLog(folder)) as log, log.transaction() as tx:
-        for chunk in chunks:
-            tx.send(chunk)
+    with closing(SqliteLog(folder)) as log:
+        send_all(log, chunks)
 
 
 def worker_on(folder: Path) -> subprocess.Popen[bytes]:

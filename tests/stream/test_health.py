@@ -33,7 +33,7 @@ from stream.log import CHUNKS, Log, LogAwayError
 from stream.log.sqlite import SqliteLog
 from stream.pipeline import Pipeline
 from stream.worker import GROUP, Done, Worker
-from tests.running import environment, messages_of
+from tests.running import environment, messages_of, send_all
 
 ROOT = Path(__file__).parents[2]
 SCENE = "synthetic:two-people?seconds=3&size=128x96&fps=10"
@@ -102,9 +102,7 @@ class Running:
         self.stop = threading.Event()
         self.health = health_of(self.stop, limit_s=limit_s)
         log = rest.enter_context(closing(SqliteLog(folder)))
-        with log.transaction() as tx:
-            for message in messages_of(SCENE):
-                tx.send(message)
+        send_all(log, messages_of(SCENE))
         self.port: int = rest.enter_context(serve(self.health, lambda: SqliteLog(folder)))
         worker = rest.enter_context(closing(Worker(log, nothing_loaded(folder), decoder)))
         self._thread = threading.Thread(target=worker.run, kwargs={"until": self._turned, "poll_s": 0.05}, daemon=True)
