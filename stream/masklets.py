@@ -19,6 +19,7 @@ from stream.associate import Associate
 from stream.doubles import SecondThoughts, holder
 from stream.entity import LIVING, RIGID, Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, EntitySplit, ExitReason
+from stream.lookback import Followed, Past, trace_back
 from stream.outline import Outliner
 from stream.overlap import claim, shadow
 from stream.patch import Patch, window_of
@@ -85,9 +86,12 @@ class Masklets:
             self._sam.keep(state, view)
         return events
 
-    def trace_back(self, patch: Patch, from_us: int, size: tuple[int, int]) -> list[tuple[int, Patch]] | None:
-        """See `SamMasks.trace_back`; None in lite, where flow looks back."""
-        return None if self._sam is None else self._sam.trace_back(patch, from_us, size)
+    def trace_back(self, past: Past, what: Followed) -> list[tuple[int, Patch]]:
+        """Masks from before an entity was first detected: see `lookback.trace_back` and `SamMasks.trace_back`."""
+        if isinstance(self._outliner, Outliner):
+            return trace_back(past, what, self._outliner)
+        traced = self._outliner.trace_back(what.first, what.first_us, what.size)
+        return trace_back(past, what, None) if traced is None else traced
 
     def ready(self, e: Entity) -> Seen | None:
         """See `SamMasks.ready`; None in lite."""

@@ -95,6 +95,22 @@ class Patch(msgspec.Struct, frozen=True):
             return Patch(self.x0, self.y0, np.zeros((1, 1), np.uint8))
         return Patch(shared[0], shared[1], self.on(shared))
 
+    def moved(self, dx: float, dy: float) -> Patch:
+        """The mask shifted by as many pixels, fractions too; it may reach beyond the frame."""
+        x0, y0 = int(np.floor(self.x0 + dx)), int(np.floor(self.y0 + dy))
+        h, w = self.prob.shape
+        come = np.array([[1, 0, self.x0 + dx - x0], [0, 1, self.y0 + dy - y0]])
+        return Patch(x0, y0, cv2.warpAffine(self.prob, come, (w + 1, h + 1), flags=cv2.INTER_LINEAR))
+
+    def scaled(self, k: float) -> Patch:
+        """The mask in a frame of `k` times the size."""
+        x0, y0, x1, y1 = self.window
+        a, b, c, d = int(np.floor(x0 * k)), int(np.floor(y0 * k)), int(np.ceil(x1 * k)), int(np.ceil(y1 * k))
+        left, top = round(a / k), round(b / k)
+        levels = self.on((left, top, max(left + 1, round(c / k)), max(top + 1, round(d / k))))
+        how = cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR
+        return Patch(a, b, cv2.resize(levels, (c - a, d - b), interpolation=how))
+
     def trim(self) -> Patch:
         """The same probabilities in the smallest window that holds all over 1/8, with one pixel of margin."""
         some = self.prob > HALF // 4

@@ -49,7 +49,7 @@ from stream.events import (
 from stream.expression import Expression
 from stream.flow import flow_image, small_image
 from stream.frames import Decoder, Frames
-from stream.lookback import trace_back
+from stream.lookback import Followed
 from stream.masklets import Masklets
 from stream.outline import Outliner
 from stream.patch import HALF, Patch
@@ -169,9 +169,9 @@ class Pipeline:
             for full, pts_us in zip(frames.pixels, frames.pts_us.tolist(), strict=True):
                 count += 1
                 if state.past_from_us >= 0 and pts_us >= state.past_from_us and (count - 1) % every == 0:
-                    state.past.add(pts_us, flow_image(small_image(working_frame(full).rgb)))
+                    state.past.add(pts_us, small_image(working_frame(full).rgb))
         blank = state.scan.clip.cuts.blank
-        state.scan.image = state.past.images[-1] if state.past.images and not blank else None
+        state.scan.image = flow_image(state.past.images[-1]) if state.past.images and not blank else None
 
     def release(self, feed: str) -> None:
         """The feed goes on elsewhere, or from what was saved: nothing of it is held beside its state."""
@@ -211,7 +211,7 @@ class Pipeline:
         size, full = scan.rgb.shape[:2], scan.full
         if scan.cut:
             state.past.clear()
-        state.past.add(scan.pts_us, scan.image)
+        state.past.add(scan.pts_us, scan.small)
         with watch("background"):
             now = self._background.step(state.background, scan.small, scan.flow, state.follow.entities)
         with watch("masklets"):
@@ -252,10 +252,8 @@ class Pipeline:
         if first is None or e is None:
             return
         told = _unsent(state, entity)
-        traced = masklets.trace_back(first, first_us, state.size)
-        if traced is None:
-            traced = trace_back(state.past, first, first_us, state.size)
-        for pts_us, patch in traced:
+        what = Followed(e.category, first, first_us, e.patch, state.size)
+        for pts_us, patch in masklets.trace_back(state.past, what):
             if pts_us <= e.left_us:
                 break
             area = patch.area

@@ -1,7 +1,7 @@
 """Make the README's pictures from real output: `make pictures`. Wants STREFER_MODELS, STREFER_SAMPLES and chromium.
 
 docs/images/overlay.jpg: frames of overlay.mp4 of two clips. docs/images/report.jpg: a report as a browser shows it.
-docs/images/viewer.jpg: the live viewer.
+docs/images/viewer.jpg: the live viewer. docs/images/lookback.jpg: the dog of 01_dog.mp4 as it comes in by the edge.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ SHOTS = (
     Shot("bedroom.mp4", ("the girl in the blue skirt", "the boy"), (0.6, 6.1)),
     Shot("01_dog.mp4", ("the dog", "the woman"), (1.0, 5.5)),
 )
+COMES_IN_S = (3.303, 3.370, 3.436, 3.503, 3.570, 3.637)
+"""When the second of SHOTS has the dog come in by the right edge; the detector finds it at the end of it."""
 
 
 def annotate(clip: Path, queries: tuple[str, ...], out: Path) -> None:
@@ -65,6 +67,13 @@ def frames(video: Path, at_s: tuple[float, ...]) -> list[U8]:
                 found.append(cv2.resize(image, (WIDTH, height), interpolation=cv2.INTER_AREA).astype(np.uint8))
                 del wanted[0]
     return found
+
+
+def coming_in(video: Path) -> U8:
+    """The right edge of the frame, at the moments of COMES_IN_S one beside the other."""
+    shown = frames(video, COMES_IN_S)
+    h, w = shown[0].shape[:2]
+    return tiled([[frame[round(0.42 * h) : round(0.86 * h), round(0.7 * w) :] for frame in shown]])
 
 
 def tiled(rows: list[list[U8]]) -> U8:
@@ -138,6 +147,7 @@ def main() -> int:
             annotate(samples / shot.clip, shot.queries, folder / shot.clip)
             rows.append(frames(folder / shot.clip / "overlay.mp4", shot.at_s))
         save(tiled(rows), "overlay.jpg")
+        save(coming_in(folder / SHOTS[1].clip / "overlay.mp4"), "lookback.jpg")
         try:
             with chromium() as browser:
                 save(screenshot(browser, folder / SHOTS[0].clip / "report.html"), "report.jpg")

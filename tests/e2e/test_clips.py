@@ -62,13 +62,16 @@ def test_bedroom() -> None:
 
 
 def test_dog_leaves_and_returns() -> None:
-    _, story = clip(samples() / "01_dog.mp4")
+    events, story = clip(samples() / "01_dog.mp4")
     people, dogs = (entities(story).get(c, []) for c in ("person", "dog"))
     assert (len(people), len(dogs), len(story.entities)) == (1, 1, 2)
     assert (dogs[0].exits, dogs[0].reentries) == (1, 1)
     assert [p.left for p in dogs[0].presences][:1] == ["edge"]
     assert 2.2 * SECOND_US < dogs[0].presences[0].end_us < 2.7 * SECOND_US  # the tail is gone after frame 74
     assert dogs[0].last_us > 9 * SECOND_US
+    # it is detected in frame 110; its muzzle comes in with frame 100
+    came_back = min(t for t, masks in masks_of(events).items() if t > 3 * SECOND_US and dogs[0].entity in masks)
+    assert 100 <= round(came_back * 30_000 / 1001 / SECOND_US) <= 103
     assert people[0].exits == 0
     assert people[0].frames == story.frames == 289
     assert len(story.segments) == 1
@@ -93,6 +96,8 @@ def test_cyclist_and_late_cars() -> None:
     assert late, {c: [e.first_us for e in es] for c, es in found.items()}
     early = [e.first_us for c in ("car", "truck", "bus") for e in found.get(c, []) if e.first_us < SECOND_US]
     assert not early, "there is no car at the beginning"
+    # the first car is detected at 5.84 s; its back comes in at 5.38 s
+    assert min(e.first_us for e in late) < 5.6 * SECOND_US
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Masks carried by flow, forward and back, on pictures that move by a known way."""
+"""Masks carried by flow, on pictures that move by a known way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 from pictures import SIZE, disc, full, mask_iou, patch_of, shifted, texture
 
 from stream.flow import Flow, flow_image, small_image
-from stream.lookback import Past, trace_back
 
 
 def image(picture: np.ndarray) -> np.ndarray:
@@ -57,34 +56,3 @@ def test_mask_leaves_at_the_border() -> None:
         picture = after
     assert patch.area < 0.1 * area
     assert full(patch).shape == SIZE
-
-
-def test_traced_back_to_the_beginning() -> None:
-    past, picture = Past(), texture()
-    for i in range(10):
-        past.add(i * 100_000, image(shifted(picture, 4 * i, -i)))
-    found = trace_back(past, patch_of(disc(180, 80, 30)), 900_000, SIZE)
-    assert [t for t, _ in found] == [i * 100_000 for i in range(8, -1, -1)]
-    for t, patch in found:
-        i = t // 100_000
-        assert mask_iou(full(patch), disc(180 - 4 * (9 - i), 80 + (9 - i), 30)) > 0.85
-
-
-def test_not_traced_over_a_change() -> None:
-    """What was there before looks otherwise: the trace ends, it does not invent."""
-    past = Past()
-    for i in range(8):
-        past.add(i * 100_000, image(texture(seed=0 if i < 4 else 1)))
-    found = trace_back(past, patch_of(disc(160, 90, 30)), 700_000, SIZE)
-    assert [t for t, _ in found] == [600_000, 500_000, 400_000]
-    assert trace_back(past, patch_of(disc(160, 90, 30)), 650_000, SIZE) == [], "no such frame"
-
-
-def test_the_past_is_bounded() -> None:
-    past = Past(window_us=500_000)
-    for i in range(1000):
-        past.add(i * 33_333, np.zeros((2, 2), np.uint8))
-    assert len(past.images) == len(past.times) == 16
-    assert past.times[-1] - past.times[0] <= 500_000
-    past.clear()
-    assert (past.times, past.images) == ([], [])
