@@ -28,6 +28,8 @@ class Reidentifier:
     thing_cut_threshold: float = 0.97
     cut_embed: float = 0.6
     far_threshold: float = 0.95
+    small_threshold: float = 0.8
+    small: int = 1500
     near_bonus: float = 0.12
     margin: float = 0.04
     size: int = 64
@@ -79,7 +81,10 @@ class Reidentifier:
         if known.reason != "cut":
             if place <= 0:
                 return self.far_threshold
-            return self.threshold if known.category in LIVING else self.thing_threshold
+            if known.category not in LIVING:
+                return self.thing_threshold
+            few = min(known.look_area, newcomer.look_area) < self.small
+            return self.small_threshold if few else self.threshold
         if known.category != "person":
             return self.thing_cut_threshold
         if known.look is None or newcomer.look is None:

@@ -139,3 +139,13 @@ def test_blend_is_slow_to_forget() -> None:
     for _ in range(50):
         once = looks.blend(once, BLUE)
     assert looks.similarity(once, BLUE) > 0.95, "but it does change clothes"
+
+
+def test_of_a_few_pixels_more_is_asked() -> None:
+    """A pedestrian of thirty pixels is a dark dot and a red one, as many others are."""
+    other = painted((180, 30, 30), (200, 200, 200))
+    assert 0.66 < looks.similarity(RED, other) < 0.8
+    for area, who in ((1000.0, None), (4000.0, 1)):
+        left, comes = gone(1, RED), newcomer(other)
+        left.look_area = comes.look_area = area
+        assert found(gallery(left), comes) == who
