@@ -13,6 +13,8 @@ from stream.patch import F32, HALF, U8, Patch, intersect
 WIDTH = 480
 """Pixels of the longer side at which flow is computed."""
 
+LEAST_SIDE = 32
+"""Pixels of either side at least: on strips of 20 to 31 OpenCV's DIS flow ends the process (a segmentation fault)."""
 
 _FINE = 400
 """Pixels: above it the quickest preset is exact enough (1.2 ms against 2.7), below it the finer one is needed."""
@@ -22,7 +24,7 @@ def small_image(rgb: U8) -> U8:
     """A frame [H, W, 3] at the size at which flow, cuts and the background are computed."""
     h, w = rgb.shape[:2]
     k = min(1.0, WIDTH / max(h, w))
-    return shrink(rgb, (max(16, round(w * k)), max(16, round(h * k))))
+    return shrink(rgb, (max(LEAST_SIDE, round(w * k)), max(LEAST_SIDE, round(h * k))))
 
 
 def flow_image(small: U8) -> U8:

@@ -86,10 +86,11 @@ def trace_back(past: Past, what: Followed, outliner: Outliner | None) -> list[tu
     if what.first_us not in past.times:
         return []
     start, images = past.times.index(what.first_us), past.images
-    k, (h, w) = what.size[1] / images[0].shape[1], what.size
-    trace = _Trace(images[start], what.first.scaled(1 / k), what.category, outliner)
+    (h, w), (small_h, small_w) = what.size, images[0].shape[:2]
+    kx, ky, small = w / small_w, h / small_h, (0, 0, small_w, small_h)
+    trace = _Trace(images[start], what.first.scaled(1 / kx, 1 / ky).within(small), what.category, outliner)
     if what.newest is not None and start + 1 < len(images):
-        bare = _Bare(images[-1], what.newest.scaled(1 / k))
+        bare = _Bare(images[-1], what.newest.scaled(1 / kx, 1 / ky).within(small))
         for i in range(len(images) - 1, start, -1):
             bare.go(_ground(bare.mask, flow_image(images[i]), flow_image(images[i - 1])))
         trace.bare.append(bare)
@@ -98,7 +99,7 @@ def trace_back(past: Past, what: Followed, outliner: Outliner | None) -> list[tu
         mask = trace.step(images[i], images[i - 1])
         if mask is None:
             break
-        found.append((past.times[i - 1], mask.scaled(k).within((0, 0, w, h))))
+        found.append((past.times[i - 1], mask.scaled(kx, ky).within((0, 0, w, h))))
     return found
 
 

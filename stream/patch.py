@@ -102,13 +102,13 @@ class Patch(msgspec.Struct, frozen=True):
         come = np.array([[1, 0, self.x0 + dx - x0], [0, 1, self.y0 + dy - y0]])
         return Patch(x0, y0, cv2.warpAffine(self.prob, come, (w + 1, h + 1), flags=cv2.INTER_LINEAR))
 
-    def scaled(self, k: float) -> Patch:
-        """The mask in a frame of `k` times the size."""
+    def scaled(self, kx: float, ky: float) -> Patch:
+        """The mask in a frame of `kx` times the width and `ky` times the height."""
         x0, y0, x1, y1 = self.window
-        a, b, c, d = int(np.floor(x0 * k)), int(np.floor(y0 * k)), int(np.ceil(x1 * k)), int(np.ceil(y1 * k))
-        left, top = round(a / k), round(b / k)
-        levels = self.on((left, top, max(left + 1, round(c / k)), max(top + 1, round(d / k))))
-        how = cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR
+        a, b, c, d = int(np.floor(x0 * kx)), int(np.floor(y0 * ky)), int(np.ceil(x1 * kx)), int(np.ceil(y1 * ky))
+        left, top = round(a / kx), round(b / ky)
+        levels = self.on((left, top, max(left + 1, round(c / kx)), max(top + 1, round(d / ky))))
+        how = cv2.INTER_AREA if kx < 1 else cv2.INTER_LINEAR
         return Patch(a, b, cv2.resize(levels, (c - a, d - b), interpolation=how))
 
     def trim(self) -> Patch:

@@ -32,6 +32,14 @@ def test_large_frames_are_followed_at_a_smaller_size() -> None:
     assert mask_iou(full(carried, size), disc(612, 294, 150, size)) > 0.95
 
 
+@pytest.mark.parametrize("size", [(60, 960), (120, 1920), (20, 300), (16, 100), (31, 401), (960, 40)])
+def test_strips_are_followed(size: tuple[int, int]) -> None:
+    """A camera's crop, or a wall of screens: OpenCV's flow ended the process on images of 20 to 31 lines."""
+    before = texture(size=size)
+    flow = Flow(image(shifted(before, 3, 0)), image(before), size)
+    assert flow.camera == pytest.approx((3, 0), abs=0.6)
+
+
 def test_what_moves_in_a_still_picture() -> None:
     ground, thing = texture(1), texture(2)
     pictures = []

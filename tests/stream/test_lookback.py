@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pictures import SIZE, U8, disc, full, mask_iou, patch_of, shifted, texture
 
+from stream.flow import small_image
 from stream.lookback import Followed, Past, trace_back
 from stream.outline import Outline, Outliner
 from stream.patch import F32, Patch
@@ -128,12 +131,25 @@ def test_a_network_that_draws_a_neighbour_is_not_believed() -> None:
 def test_a_large_frame_is_followed_in_small_images() -> None:
     past, truth = film([(100.0 + 4 * i, 90.0) for i in range(12)])
     size = (SIZE[0] * 3, SIZE[1] * 3)
-    what = Followed("object", patch_of(truth[11]).scaled(3), 11 * 33_333, None, size)
+    what = Followed("object", patch_of(truth[11]).scaled(3, 3), 11 * 33_333, None, size)
     found = trace_back(past, what, None)
     assert len(found) == 11
     for t, patch in found:
         true = np.kron(truth[round(t / 33_333)], np.ones((3, 3), bool))
         assert mask_iou(patch.on((0, 0, size[1], size[0])) >= 128, true) > 0.8
+
+
+@given(st.integers(18, 700), st.integers(18, 700), st.floats(0, 1), st.floats(0, 1), st.floats(2, 90))
+def test_frames_of_any_size_and_masks_anywhere(h: int, w: int, x: float, y: float, radius: float) -> None:
+    """Small images are rounded to whole pixels, each side by itself: no mask may reach beyond them, nor the frame's."""
+    picture, past = texture(size=(h, w)), Past()
+    for i in range(4):
+        past.add(i, small_image(shifted(picture, 3 * i, -2 * i)))
+    mask = patch_of(disc(x * w, y * h, radius, (h, w)))
+    for _, patch in trace_back(past, Followed("object", mask, 2, mask, (h, w)), None):
+        x0, y0, x1, y1 = patch.window
+        assert 0 <= x0 < x1 <= w
+        assert 0 <= y0 < y1 <= h
 
 
 def test_the_past_is_bounded() -> None:
