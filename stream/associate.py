@@ -272,7 +272,17 @@ class Associate:
         )
         if taken > 0.55 * area:
             return  # a second box of somebody who is followed already
-        e = Entity(state.next_tentative, category, "tentative", view.pts_us, view.pts_us, box.copy(), patch, score)
+        e = Entity(
+            state.next_tentative,
+            category,
+            "tentative",
+            view.pts_us,
+            view.pts_us,
+            box.copy(),
+            patch,
+            score,
+            first_box=box.copy(),
+        )
         state.next_tentative -= 1
         e.votes[category] = score
         e.pose_us = e.found_us = view.pts_us

@@ -162,6 +162,8 @@ class Entity(msgspec.Struct):
     was: int = 0
     """As whom a tentative entity was followed by mistake since `odd_us`; `was_alike`: how alike it is to that one."""
     was_alike: float = 0.0
+    first_box: np.ndarray | None = None
+    """The box of its first detection, at `first_us`."""
     asked_us: int = -1_000_000
     """When a second network was last asked."""
     traits: Traits = msgspec.field(default_factory=Traits)

@@ -110,6 +110,7 @@ class EntityAppeared(Body, frozen=True, kw_only=True):
     score: float
     """How sure the detector is."""
     bbox: Box
+    """Where it was detected at `at_us`."""
 
 
 class EntityExited(Body, frozen=True, kw_only=True):

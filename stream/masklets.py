@@ -213,7 +213,7 @@ class Masklets:
             known = self._reidentifier.find(state.gallery, e, view.size)
             if known is None and young and self._reidentifier.may_know(state.gallery, e):
                 continue  # half out of a hiding place it resembles nobody yet: wait for a better sight
-            box = rounded(e.box, view.scale)
+            box = rounded(e.box if e.first_box is None else e.first_box, view.scale)
             e.state = "visible"
             seen_so_far, first = state.frames.pop(e.id, []), state.first_patches.pop(e.id, None)
             if known is not None:
@@ -221,7 +221,8 @@ class Masklets:
                 # what was drawn of it until then has been said: one mask a frame
                 seen_so_far = [f for f in seen_so_far if f.pts_us > old.seen_us]
                 since_us = max(e.first_us, seen_so_far[0].pts_us if seen_so_far else view.pts_us)
-                first = first if since_us == e.first_us else None  # its place then is not its first of this stay
+                if since_us != e.first_us:  # its place then is not its first of this stay
+                    first, box = None, seen_so_far[0].bbox if seen_so_far else rounded(e.box, view.scale)
                 e.id, e.category, e.expression, e.left_us = old.id, old.category, old.expression, old.seen_us
                 e.look, e.traits, e.born_us = looks.blend(old.look, e.look), old.traits, old.born_us
                 e.votes = {c: old.votes.get(c, 0) + e.votes.get(c, 0) for c in sorted({*old.votes, *e.votes})}

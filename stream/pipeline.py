@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,9 @@ from stream.state import FeedState
 from stream.stopwatch import Stopwatch
 from stream.transcribe import Transcriber
 from stream.view import FollowOptions, View, rounded
+
+FRAGMENT = 4
+"""How many times larger than its first mask who is confirmed must be, for that to have been a part of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +238,7 @@ class Pipeline:
             for body in changes:
                 if isinstance(body, EntityAppeared | EntityReentered):
                     entity = names.get(body.entity, body.entity)
-                    self._look_back(state, masklets, entity, body.at_us, full, scan.scale)
+                    self._look_back(state, masklets, entity, body.at_us, scan)
         if self._asker.looks:
             if scan.cut or any(isinstance(body, EntitySplit) for body in changes):
                 shown.clear()  # another shot; or boxes so far may be those of others
@@ -243,28 +247,35 @@ class Pipeline:
         with watch("describe"):
             return scan.events + self._tell(state, changes, view, scan)
 
-    def _look_back(
-        self, state: FeedState, masklets: Masklets, entity: int, first_us: int, size: tuple[int, int], scale: float
-    ) -> None:
-        """Add masks from before this stay's first detection; they are the oldest of the entity's unsent frames."""
+    def _look_back(self, state: FeedState, masklets: Masklets, entity: int, first_us: int, scan: Scan) -> None:
+        """Add masks from before this stay's first detection to the entity's unsent frames, or better ones to its first.
+
+        Half in the frame a mask network may take a part for the whole: what it is by now is followed back then.
+        """
         e = next((e for e in state.follow.entities if e.id == entity), None)
         first = state.follow.first_patches.pop(entity, None)
         if first is None or e is None:
             return
-        told = _unsent(state, entity)
-        what = Followed(e.category, first, first_us, e.patch, state.size)
-        for pts_us, patch in masklets.trace_back(state.past, what):
+        traced: list[tuple[int, Patch]] = []
+        if e.patch is not None and e.patch.area > FRAGMENT * first.area:
+            traced = masklets.trace_back(state.past, Followed(e.category, e.patch, scan.pts_us, None, state.size))
+        if not traced or traced[-1][0] > first_us:
+            traced += masklets.trace_back(state.past, Followed(e.category, first, first_us, e.patch, state.size))
+        told, frames = _unsent(state, entity), state.follow.frames.setdefault(entity, [])
+        for pts_us, patch in traced:
             if pts_us <= e.left_us:
                 break
             area = patch.area
             for frame in told.get(pts_us, []):
                 taken = rle.decode(frame.rle.counts, frame.rle.size).astype(np.uint8)
-                if scale != 1.0:
+                if scan.scale != 1.0:
                     taken = cv2.resize(taken, (state.size[1], state.size[0]), interpolation=cv2.INTER_NEAREST)
                 patch = patch.without(taken > 0, (0, 0, taken.shape[1], taken.shape[0]))
             if patch.area < 0.3 * area:
                 break  # it has slipped onto somebody else
-            state.follow.frames.setdefault(entity, []).insert(0, _frame_of(e, patch, pts_us, size, scale))
+            at = bisect_left(frames, pts_us, key=lambda frame: frame.pts_us)
+            known = at < len(frames) and frames[at].pts_us == pts_us
+            frames[at : at + known] = [_frame_of(e, patch, pts_us, scan.full, scan.scale)]
 
     def _tell(self, state: FeedState, changes: list[Body], view: View, scan: Scan) -> list[Body]:
         """Traits, descriptions, queries and actions; the slow thinking, done when the detector looked."""

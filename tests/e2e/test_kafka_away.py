@@ -37,7 +37,9 @@ def test_a_broker_that_dies_comes_back_and_dies_for_good(tmp_path: Path) -> None
     broker.start()
     place = ("--kafka", broker.address)
     produced, worked = tmp_path / "produce.txt", tmp_path / "worker.txt"
-    producer = start("produce", SCENE, "--feed", "door", *place, "--realtime", "--loop", out=produced)
+    producer = start(
+        "produce", SCENE, "--feed", "door", "--max-chunk", "1", *place, "--realtime", "--loop", out=produced
+    )
     worker = start("worker", *place, "--session", "6", out=worked)
     try:
         wait_for(broker.address, 3)

@@ -59,15 +59,8 @@ def test_annotate_killed_five_times(clean: list[bytes], tmp_path: Path, seed: in
     assert result(tmp_path) == clean
 
 
-def test_annotate_killed_five_times_on_a_real_clip(tmp_path: Path) -> None:
-    clip = str(samples() / "bedroom.mp4")
-    finish(start(*annotate(clip, tmp_path / "clean")))
-    _kill_and_finish(clip, tmp_path / "killed", random.Random(3))
-    assert result(tmp_path / "killed") == result(tmp_path / "clean")
-
-
-def test_annotate_killed_with_an_image_text_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Means of embeddings and opinions are state like all else."""
+def test_annotate_killed_five_times_on_a_real_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an image-text network: means of embeddings and opinions are state like all else."""
     models = tmp_path / "models"
     models.mkdir()
     for path in model_folder().iterdir():

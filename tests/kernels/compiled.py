@@ -22,6 +22,9 @@ from triton.compiler import ASTSource
 from kernels.gpu import attend, iou, preprocess, rle
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
+WHOLE = (80, 90, 120)
+"""Those for which each configuration of a kernel is compiled: the oldest, what servers have, the newest. The others are
+their neighbours, with the same instructions or some more: one configuration of each kernel for them."""
 
 AXES = {"first_x": "*i32", "weight_x": "*fp32", "first_y": "*i32", "begin_y": "*i32", "weight_y": "*fp32"}
 SIZES = dict.fromkeys(("h", "w", "out_h", "out_w", "groups", "rows", "segments"), "i32")
@@ -114,10 +117,12 @@ def assembled(ptx: str) -> str:
 
 def main() -> int:
     for arch in ARCHITECTURES:
+        done = set()
         for name, kernel, signature, constants in configurations(arch):
-            print(
-                json.dumps({"kernel": name, "sm": arch, **compile_one(kernel, signature, constants, arch)}), flush=True
-            )
+            if arch in WHOLE or kernel not in done:
+                done.add(kernel)
+                taken = compile_one(kernel, signature, constants, arch)
+                print(json.dumps({"kernel": name, "sm": arch, **taken}), flush=True)
     return 0
 
 
