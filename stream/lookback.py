@@ -87,19 +87,27 @@ def trace_back(past: Past, what: Followed, outliner: Outliner | None) -> list[tu
         return []
     start, images = past.times.index(what.first_us), past.images
     (h, w), (small_h, small_w) = what.size, images[0].shape[:2]
-    kx, ky, small = w / small_w, h / small_h, (0, 0, small_w, small_h)
-    trace = _Trace(images[start], what.first.scaled(1 / kx, 1 / ky).within(small), what.category, outliner)
-    if what.newest is not None and start + 1 < len(images):
-        bare = _Bare(images[-1], what.newest.scaled(1 / kx, 1 / ky).within(small))
+    kx, ky = w / small_w, h / small_h
+
+    def small(mask: Patch) -> Patch:
+        return mask.scaled(1 / kx, 1 / ky).within((0, 0, small_w, small_h))
+
+    first = small(what.first)
+    if not first.area:
+        return []
+    trace = _Trace(images[start], first, what.category, outliner)
+    if what.newest is not None and start + 1 < len(images) and (newest := small(what.newest)).area:
+        bare = _Bare(images[-1], newest)
         for i in range(len(images) - 1, start, -1):
             bare.go(_ground(bare.mask, flow_image(images[i]), flow_image(images[i - 1])))
         trace.bare.append(bare)
     found: list[tuple[int, Patch]] = []
     for i in range(start, 0, -1):
         mask = trace.step(images[i], images[i - 1])
-        if mask is None:
+        full = mask.scaled(kx, ky).within((0, 0, w, h)) if mask is not None else None
+        if full is None or not full.area:
             break
-        found.append((past.times[i - 1], mask.scaled(kx, ky).within((0, 0, w, h))))
+        found.append((past.times[i - 1], full))
     return found
 
 

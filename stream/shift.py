@@ -27,8 +27,8 @@ def shift_of(
 ) -> NDArray[np.float64] | None:
     """The shift [2] (x, y) in pixels, to a fraction of one, from the mask in `now` to the same pixels in `before`.
 
-    now, before: [H, W] uint8 grey. It is looked for within `reach` pixels of the `expected` one in both directions;
-    None where nowhere there enough of the mask would be in sight.
+    now, before: [H, W] uint8 grey; the mask's window lies in `now`. The shift is looked for within `reach` pixels of the
+    `expected` one in both directions; None where nowhere there enough of the mask would be in sight.
     """
     x0, y0, x1, y1 = patch.window
     inside = patch.mask.astype(np.float32)

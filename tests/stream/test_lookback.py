@@ -94,8 +94,11 @@ def test_not_over_a_change() -> None:
     assert [t for t, _ in trace_back(past, what, None)] == [600_000, 500_000, 400_000]
 
 
-def test_no_such_frame() -> None:
+def test_no_such_frame_and_no_mask_in_it() -> None:
     past, truth = film([(100.0, 90.0)] * 3)
+    for outside in (Patch(-40, -40, np.full((9, 9), 255, np.uint8)), Patch(9, 9, np.zeros((1, 1), np.uint8))):
+        assert trace_back(past, Followed("object", outside, 66_666, None, SIZE), None) == []
+        assert len(trace_back(past, Followed("object", patch_of(truth[1]), 33_333, outside, SIZE), None)) == 1
     assert trace_back(past, Followed("object", patch_of(truth[0]), 5, None, SIZE), None) == []
 
 
@@ -139,7 +142,7 @@ def test_a_large_frame_is_followed_in_small_images() -> None:
         assert mask_iou(patch.on((0, 0, size[1], size[0])) >= 128, true) > 0.8
 
 
-@given(st.integers(18, 700), st.integers(18, 700), st.floats(0, 1), st.floats(0, 1), st.floats(2, 90))
+@given(st.integers(1, 700), st.integers(1, 700), st.floats(0, 1), st.floats(0, 1), st.floats(2, 90))
 def test_frames_of_any_size_and_masks_anywhere(h: int, w: int, x: float, y: float, radius: float) -> None:
     """Small images are rounded to whole pixels, each side by itself: no mask may reach beyond them, nor the frame's."""
     picture, past = texture(size=(h, w)), Past()
@@ -150,6 +153,7 @@ def test_frames_of_any_size_and_masks_anywhere(h: int, w: int, x: float, y: floa
         x0, y0, x1, y1 = patch.window
         assert 0 <= x0 < x1 <= w
         assert 0 <= y0 < y1 <= h
+        assert patch.area
 
 
 def test_the_past_is_bounded() -> None:
