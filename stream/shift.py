@@ -27,7 +27,7 @@ def shift_of(
 ) -> NDArray[np.float64] | None:
     """The shift [2] (x, y) in pixels, to a fraction of one, from the mask in `now` to the same pixels in `before`.
 
-    now, before: [H, W] uint8 grey; the mask's window lies in `now`. The shift is looked for within `reach` pixels of the
+    now, before: [H, W] uint8 grey; the mask lies in `now`. The shift is looked for within `reach` pixels of the
     `expected` one in both directions; None where nowhere there enough of the mask would be in sight.
     """
     x0, y0, x1, y1 = patch.window
