@@ -159,7 +159,7 @@ class Associate:
         for d in range(min(len(found), MOST_DRAWN)):
             rivals = np.flatnonzero(near[d])
             least = 0.25 if len(rivals) > 1 else self._o.new_score
-            clear = len(rivals) == 1 and _shows(state.entities[rivals[0]]) and not doubted[rivals[0]]
+            clear = len(rivals) == 1 and state.entities[rivals[0]].shows(SHOWS) and not doubted[rivals[0]]
             if not clear and found.categories[d] != "object" and found.scores[d] >= least:
                 unclear.append(d)
         return unclear
@@ -305,11 +305,6 @@ class Associate:
 def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:
     """Whether most of a detection's box lies in that of an entity of its kind."""
     return any(e.live and same_kind(e.category, category) and box_share(box, e.box) > 0.6 for e in entities)
-
-
-def _shows(e: Entity) -> bool:
-    """Whether most of it is to be seen: a sliver is taken along by who hides it."""
-    return e.patch is not None and e.patch.area >= SHOWS * e.reference_area
 
 
 def _may_be_at(e: Entity, box: F32) -> bool:

@@ -3,8 +3,7 @@
 - **Doubles in sight**: an entity that began inside another of its kind and was never apart from it, of which two the
   detector goes on finding one only. The younger goes.
 - **Doubles in time**: somebody in sight who looks very much like one who left before it first came. It was he.
-- **Strangers**: what is followed as a person or an animal looks like another one, look after look: the mask has moved
-  over to somebody else, who gets a name of their own; whose name it was has left.
+- **Strangers**: what bears a name has become somebody else: see `strangers`.
 - **Switches**: two of a kind that met and parted. Who they were is remembered from before; when each then looks more
   like the other was, look after look, they change names back.
 
@@ -18,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream import look as looks
-from stream.entity import LIVING, Entity, Look, Met, same_kind
-from stream.events import Body, EntityExited, EntityMerged, EntitySplit, MergeReason
+from stream.entity import Entity, Met, same_kind
+from stream.events import Body, EntityMerged, EntitySplit, MergeReason
 from stream.overlap import box_share
-from stream.reidentify import Reidentifier
-from stream.view import FollowState, View, rounded
+from stream.strangers import Strangers
+from stream.view import FollowState, View
 
 MEETINGS = 64
 """Most meetings remembered at once."""
@@ -34,22 +33,20 @@ class SecondThoughts:
 
     inside: share of the smaller box in the other from which two may be one. again: similarity that makes somebody in
     sight one who left, margin: lead over the next, embed: least cosine of people's re-identification vectors. crossed:
-    how much more alike two must be the wrong way round. stranger: similarity to itself under which somebody is another
-    (people on the sample clips keep 0.80 and more). patience: looks in a row that must agree.
+    how much more alike two must be the wrong way round. patience: looks in a row that must agree.
     """
 
-    reidentifier: Reidentifier
+    strangers: Strangers
     inside: float = 0.75
     again: float = 0.93
     margin: float = 0.06
     embed: float = 0.7
     crossed: float = 0.12
-    stranger: float = 0.62
     patience: int = 4
 
     def step(self, state: FollowState, view: View) -> list[Body]:
         """Merges and splits that this look has made certain."""
-        events = [*self._switches(state, view), *self._strangers(state, view)]
+        events = [*self._switches(state, view), *self.strangers.step(state, view)]
         return [*events, *self._in_sight(state, view), *self._in_time(state, view)]
 
     def _in_sight(self, state: FollowState, view: View) -> list[Body]:
@@ -143,43 +140,6 @@ class SecondThoughts:
         state.met = kept
         return [*events]
 
-    def _strangers(self, state: FollowState, view: View) -> list[Body]:
-        events: list[Body] = []
-        for e in list(state.entities):
-            if e.state != "visible" or e.category not in LIVING or e.look is None or e.look.count < 4:
-                continue
-            if e.patch is None or e.patch.area < 0.6 * e.reference_area:
-                continue
-            now = looks.measure(view.rgb, e.patch, None)
-            if now is None or looks.similarity(now, looks.colours_only(e.look)) >= self.stranger:
-                e.odd = 0
-                continue
-            if any(looks.similarity(now, looks.colours_only(o)) >= self.stranger for o in _met_by(e, state)):
-                continue  # they may have changed names: that is for `_switches`
-            e.odd, e.odd_us = e.odd + 1, view.pts_us if e.odd == 0 else e.odd_us
-            if e.odd >= self.patience:
-                events.append(self._part(state, e, now, view))
-        return events
-
-    def _part(self, state: FollowState, e: Entity, now: Look, view: View) -> Body:
-        """Whose name it was has left; who bears it by mistake becomes tentative, to be asked for."""
-        stranger = Entity(
-            state.next_tentative, e.category, "tentative", e.odd_us, view.pts_us, e.box.copy(), e.patch, e.score,
-            hits=e.hits, reference_area=e.reference_area, velocity=e.velocity, look=now, looked_us=view.pts_us,
-            votes=dict(e.votes), pose_us=e.pose_us, found_us=e.found_us, odd_us=e.odd_us, was=e.id,
-            was_alike=looks.similarity(now, e.look),
-        )  # fmt: skip
-        state.next_tentative -= 1
-        frames = state.frames.pop(e.id, [])
-        state.frames[e.id] = [f for f in frames if f.pts_us < e.odd_us]
-        state.frames[stranger.id] = [f for f in frames if f.pts_us >= e.odd_us]
-        stranger.sights = [s for s in e.sights if s.pts_us >= e.odd_us]
-        e.seen_us = e.found_us = e.odd_us
-        e.odd, e.reason = 0, "lost"
-        state.entities = [stranger if o is e else o for o in state.entities]
-        self.reidentifier.put(state.gallery, e)
-        return EntityExited(entity=e.id, at_us=e.odd_us, reason="lost", bbox=rounded(e.box, view.scale))
-
     def _crossed(self, a: Entity, b: Entity, m: Met, view: View) -> tuple[float, float]:
         """(how much more alike they are to who the other was, how alike to themselves), means of both, or of the one
         that is still in sight; (0, 1) where it cannot be seen or the two disagree."""
@@ -202,11 +162,6 @@ def holder(e: Entity, entities: list[Entity]) -> int:
     shares = [(_inside(e, o), -o.id) for o in entities if o is not e and o.live and same_kind(o.category, e.category)]
     share, number = max(shares, default=(0.0, 0))
     return -number if share > 0.6 else 0
-
-
-def _met_by(e: Entity, state: FollowState) -> list[Look]:
-    """How those looked whom it has met of late."""
-    return [m.look_b if m.a == e.id else m.look_a for m in state.met if e.id in (m.a, m.b)]
 
 
 def _pairs(entities: list[Entity]) -> list[tuple[Entity, Entity]]:

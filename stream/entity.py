@@ -42,6 +42,10 @@ SOLID = GROUPS[2]
 """Things without holes."""
 
 
+MOST = 0.6
+"""Share of an entity's usual mask from which its colours are those of all of it."""
+
+
 class Look(msgspec.Struct):
     """What an entity looks like: a few numbers that survive exits.
 
@@ -159,6 +163,10 @@ class Entity(msgspec.Struct):
     odd: int = 0
     odd_us: int = -1
     """For how many looks in a row it has looked like somebody else, and since when."""
+    replaced: bool = False
+    """Whether that came from one look to the next."""
+    before: Look | None = None
+    """Its colours at the last look, if all of it was in sight."""
     was: int = 0
     """As whom a tentative entity was followed by mistake since `odd_us`; `was_alike`: how alike it is to that one."""
     was_alike: float = 0.0
@@ -175,6 +183,10 @@ class Entity(msgspec.Struct):
     @property
     def live(self) -> bool:
         return self.state in ("visible", "hidden")
+
+    def shows(self, share: float) -> bool:
+        """Whether that much of its usual mask, or more, is to be seen."""
+        return self.patch is not None and self.patch.area >= share * self.reference_area
 
 
 class Met(msgspec.Struct):

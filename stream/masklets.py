@@ -17,7 +17,7 @@ from kernels.iou import box_iou
 from stream import look as looks
 from stream.associate import Associate
 from stream.doubles import SecondThoughts, holder
-from stream.entity import LIVING, RIGID, Entity, same_kind
+from stream.entity import RIGID, Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, EntitySplit, ExitReason
 from stream.lookback import Followed, Past, trace_back
 from stream.outline import Outliner
@@ -25,7 +25,9 @@ from stream.overlap import claim, shadow
 from stream.patch import Patch, window_of
 from stream.redraw import Redraw
 from stream.reidentify import Reidentifier
+from stream.relight import relight
 from stream.sam import SamMasks, Seen
+from stream.strangers import Strangers
 from stream.view import FollowOptions, FollowState, View, rounded
 
 PATIENCE = 3
@@ -53,7 +55,8 @@ class Masklets:
         self._o = options or FollowOptions()
         self._redraw = Redraw(outliner, self._o)
         self._associate = Associate(outliner, self._redraw, self._o)
-        self._second_thoughts = SecondThoughts(reidentifier)
+        self._strangers = Strangers(reidentifier)
+        self._second_thoughts = SecondThoughts(self._strangers)
         self._sam = outliner if isinstance(outliner, SamMasks) else None
 
     def step(self, state: FollowState, view: View) -> list[Body]:
@@ -69,6 +72,7 @@ class Masklets:
             self._sam.carry(state, view)
         carried = {e.id: e.patch for e in state.entities if e.patch is not None}
         if view.detections is not None:
+            relight(state, view)
             self._associate.step(state, view, view.detections)
         if self._sam is None:
             self._redraw.step(state, view)
@@ -170,10 +174,8 @@ class Masklets:
             self._reid.embed(view.rgb, tight) if self._reid and e.category == "person" and tight is not None else None
         )
         seen = looks.measure(view.rgb, e.patch, embed)
-        if seen is not None and e.look is not None and e.look.count >= 4 and e.category in LIVING:
-            alike = looks.similarity(looks.colours_only(seen), looks.colours_only(e.look))
-            if alike < self._second_thoughts.stranger:
-                return  # not to be taken for its own look: `doubles` will see whose it is
+        if seen is not None and self._strangers.is_odd(e, seen):
+            return  # `strangers` will see whose look it is
         if seen is not None:
             better = e.state == "tentative" and e.patch.area > 1.25 * e.look_area
             e.look, e.looked_us = looks.blend(None if better else e.look, seen), view.pts_us

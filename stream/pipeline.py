@@ -224,7 +224,7 @@ class Pipeline:
                 lambda patch, box, others, category: self._background.sharpen(
                     state.background, now, patch, box, others, scan.flow, size, rigid=category in RIGID
                 ),
-                feed=state.feed, picture=scan.picture, full=full,
+                feed=state.feed, picture=scan.picture, full=full, past=state.past,
             )  # fmt: skip
             changes = masklets.step(state.follow, view)
         with watch("encode"):

@@ -47,6 +47,7 @@ class Reidentifier:
         return any(
             same_kind(known.category, newcomer.category) and similarity(known.look, newcomer.look) > least
             for known in gallery.dormant
+            if known.id != newcomer.was
         )
 
     def find(self, gallery: Gallery, newcomer: Entity, frame: tuple[int, int]) -> tuple[Entity, float] | None:
@@ -58,7 +59,7 @@ class Reidentifier:
         gallery.dormant = [e for e in gallery.dormant if now - e.seen_us <= self.keep_us]
         scored: list[tuple[float, float, Entity]] = []
         for known in gallery.dormant:
-            if not same_kind(known.category, newcomer.category) or known.found_us > now:
+            if not same_kind(known.category, newcomer.category) or known.found_us > now or known.id == newcomer.was:
                 continue
             alike = similarity(known.look, newcomer.look)
             place = self._place(known, newcomer, frame)

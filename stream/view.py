@@ -10,9 +10,10 @@ import msgspec
 
 from engines.crops import F32, U8
 from engines.detections import Detections
-from stream.entity import Entity, Gallery, Met
+from stream.entity import Entity, Gallery, Look, Met
 from stream.events import MaskletFrame
 from stream.flow import Flow
+from stream.lookback import Past
 from stream.patch import Patch
 
 
@@ -52,6 +53,8 @@ class FollowState(msgspec.Struct):
     met: list[Met] = msgspec.field(default_factory=list)
     doubles: dict[str, int] = msgspec.field(default_factory=dict)
     """Pairs "older younger" that seem to be one, and for how many looks in a row."""
+    scene: Look | None = None
+    """Colours of the whole frame at the last look."""
     first_patches: dict[int, Patch] = msgspec.field(default_factory=dict)
     """The first mask of each tentative entity, from which a confirmed one is followed back."""
     frames: dict[int, list[MaskletFrame]] = msgspec.field(default_factory=dict)
@@ -78,6 +81,8 @@ class View:
     """`rgb` where it was decoded, a `torch.Tensor` on the device; None where that is host memory."""
     full: tuple[int, int] | None = None
     """(H, W) of the feed's frame; None: the working frame is it."""
+    past: Past | None = None
+    """The last frames of this shot, small, this one the newest."""
 
     @property
     def size(self) -> tuple[int, int]:

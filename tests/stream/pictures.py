@@ -6,8 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.detections import Detections
+from stream import look as looks
 from stream.entity import Entity
+from stream.events import MaskletFrame, Rle
 from stream.patch import HALF, Patch
+from stream.view import View
 
 U8 = NDArray[np.uint8]
 SIZE = (180, 320)
@@ -50,3 +54,30 @@ def entity(number: int, mask: NDArray[np.bool_], category: str = "person") -> En
     box = patch.box()
     assert box is not None
     return Entity(number, category, "visible", 0, 0, box, patch, 0.9, reference_area=float(mask.sum()))
+
+
+def painted_scene(
+    at: dict[int, tuple[tuple[int, int], tuple[int, int, int]]], radius: float = 24
+) -> tuple[U8, dict[int, Entity]]:
+    """Discs of a colour each, and an entity for each that looks like what is painted there."""
+    rgb = np.full((*SIZE, 3), 120, np.uint8)
+    people = {}
+    for number, (place, colour) in at.items():
+        mask = disc(*place, radius)
+        noise = np.random.default_rng(number).integers(-9, 10, (int(mask.sum()), 3))
+        rgb[mask] = np.clip(np.array(colour) + noise, 0, 255)
+        people[number] = entity(number, mask)
+    for e in people.values():
+        assert e.patch is not None
+        e.look = looks.measure(rgb, e.patch, None)
+    return rgb, people
+
+
+def look_at(rgb: U8, pts_us: int) -> View:
+    """A frame at which the detector looked and found nobody."""
+    return View(rgb, pts_us, 166_000, None, False, Detections.none(), 1.0, None)
+
+
+def frame(pts_us: int, area: int = 10) -> MaskletFrame:
+    """A mask of a frame, as it waits to be sent."""
+    return MaskletFrame(pts_us, Rle((2, 2), "04"), (0.0, 0.0, 1.0, 1.0), area, 0.9)

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pictures import SIZE, U8, disc, entity, texture
+from pictures import U8, disc, entity, frame, look_at, painted_scene, texture
 from test_reidentify import BLUE, GREEN, RED, gone
 
-from engines.detections import Detections
 from stream import look as looks
 from stream.doubles import MEETINGS, SecondThoughts
 from stream.entity import Entity, Look, Met
-from stream.events import Body, EntityExited, EntityMerged, EntitySplit, MaskletFrame, Rle
+from stream.events import Body, EntityMerged, EntitySplit
 from stream.reidentify import Reidentifier
-from stream.view import FollowState, View
+from stream.strangers import Strangers
+from stream.view import FollowState
 
 RED_RGB, BLUE_RGB = (200, 40, 40), (40, 60, 200)
 
 
-def view(rgb: U8, pts_us: int) -> View:
-    return View(rgb, pts_us, 166_000, None, False, Detections.none(), 1.0, None)
-
-
-def step(state: FollowState, rgb: U8, times: int, first_us: int = 0, *, stranger: float = 0.0) -> list[Body]:
-    """Looks in a row at one picture. Most pictures here show none of the entities: with `stranger` 0 nobody is one."""
-    second_thoughts, events = SecondThoughts(Reidentifier(), stranger=stranger), list[Body]()
+def step(state: FollowState, rgb: U8, times: int, first_us: int = 0) -> list[Body]:
+    """Looks in a row at one picture. Most pictures here show none of the entities, so nobody is a stranger."""
+    second_thoughts, events = SecondThoughts(Strangers(Reidentifier(), least=0.0)), list[Body]()
     for i in range(times):
         for e in state.entities:
             e.looked_us = first_us + i * 166_000
-        events += second_thoughts.step(state, view(rgb, first_us + i * 166_000))
+        events += second_thoughts.step(state, look_at(rgb, first_us + i * 166_000))
     return events
 
 
@@ -41,10 +37,6 @@ def seen(number: int, at: tuple[int, int], look: Look, *, born_us: int = 0, radi
 
 def copy_of(look: Look) -> Look:
     return Look(look.colour.copy(), look.light.copy(), look.embed.copy(), look.aspect, 6)
-
-
-def frame(pts_us: int, area: int = 10) -> MaskletFrame:
-    return MaskletFrame(pts_us, Rle((2, 2), "04"), (0.0, 0.0, 1.0, 1.0), area, 0.9)
 
 
 def test_two_in_one_place_of_which_one_is_detected_become_one() -> None:
@@ -122,21 +114,6 @@ def test_no_merge_without_a_clear_lead(left_us: int, look: Look, rival: Look | N
     assert step(state, texture(), 5) == []
 
 
-def painted_scene(at: dict[int, tuple[tuple[int, int], tuple[int, int, int]]]) -> tuple[U8, dict[int, Entity]]:
-    """Discs of a colour each, and an entity for each that looks like what is painted there."""
-    rgb = np.full((*SIZE, 3), 120, np.uint8)
-    people = {}
-    for number, (place, colour) in at.items():
-        mask = disc(*place, 24)
-        noise = np.random.default_rng(number).integers(-9, 10, (int(mask.sum()), 3))
-        rgb[mask] = np.clip(np.array(colour) + noise, 0, 255)
-        people[number] = entity(number, mask)
-    for e in people.values():
-        assert e.patch is not None
-        e.look = looks.measure(rgb, e.patch, None)
-    return rgb, people
-
-
 def test_two_that_changed_names_when_they_met_get_them_back() -> None:
     apart, who = painted_scene({1: ((60, 90), RED_RGB), 2: ((240, 90), BLUE_RGB)})
     state = FollowState(entities=[who[1], who[2]])
@@ -206,36 +183,6 @@ def test_two_that_keep_their_names_are_left_alone() -> None:
             x.patch, x.box = then[x.id].patch, then[x.id].box
         assert step(state, rgb, 20) == []
     assert state.met == [], "long apart: forgotten"
-
-
-def test_who_has_become_another_gets_a_name_of_their_own() -> None:
-    """The mask of 1 has moved over to somebody in blue: 1 has left, and who is there is to be asked for."""
-    rgb, who = painted_scene({1: ((60, 90), BLUE_RGB)})
-    e = who[1]
-    e.look, e.found_us = copy_of(RED), 0
-    state = FollowState(entities=[e])
-    state.frames = {1: [frame(-1), frame(0), frame(500_000)]}
-    (left,) = step(state, rgb, 4, stranger=0.62)
-    assert isinstance(left, EntityExited)
-    assert (left.entity, left.at_us) == (1, 0)
-    (other,) = state.entities
-    assert (other.state, other.was, other.odd_us) == ("tentative", 1, 0)
-    assert other.look is not None
-    assert looks.similarity(other.look, who[1].look) < 0.62
-    assert [d.id for d in state.gallery.dormant] == [1]
-    assert [f.pts_us for f in state.frames[1]] == [-1]
-    assert [f.pts_us for f in state.frames[other.id]] == [0, 500_000]
-
-
-def test_who_looks_odd_for_a_moment_stays() -> None:
-    rgb, who = painted_scene({1: ((60, 90), BLUE_RGB)})
-    other, _ = painted_scene({1: ((60, 90), RED_RGB)})
-    assert who[1].look is not None
-    who[1].look.count = 9
-    state = FollowState(entities=[who[1]])
-    for _ in range(4):
-        assert step(state, other, 3, stranger=0.62) == []
-        assert step(state, rgb, 1, stranger=0.62) == []
 
 
 def test_meetings_are_bounded() -> None:
