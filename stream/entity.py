@@ -134,6 +134,8 @@ class Entity(msgspec.Struct):
     hits: int = 1
     misses: int = 0
     """Detections in a row that did not find it."""
+    ghost: bool = False
+    """Whether `patch` is no more than where it was: it goes on from there, and nothing is told of it."""
     reference_area: float = 0.0
     """Slow maximum of the mask's area: what is to be seen of it when nothing is in the way."""
     velocity: tuple[float, float] = (0.0, 0.0)
@@ -179,6 +181,11 @@ class Entity(msgspec.Struct):
     """Its object in profile sam2's segmenter; a matter of this process."""
     within: int = 0
     """Whose box it was in when it got its name, as long as the two have not been apart: it may be the same one."""
+
+    @property
+    def shown(self) -> Patch | None:
+        """What is to be seen of it, as far as that is it."""
+        return None if self.ghost else self.patch
 
     @property
     def live(self) -> bool:

@@ -229,8 +229,8 @@ class Pipeline:
             changes = masklets.step(state.follow, view)
         with watch("encode"):
             for e in state.follow.entities:
-                if e.patch is not None:
-                    frame = _frame_of(e, e.patch, scan.pts_us, full, scan.scale, masklets.ready(e))
+                if e.shown is not None:
+                    frame = _frame_of(e, e.shown, scan.pts_us, full, scan.scale, masklets.ready(e))
                     state.follow.frames.setdefault(e.id, []).append(frame)
         state.size, state.scale, state.last_us = size, scan.scale, scan.pts_us
         with watch("lookback"):
@@ -282,7 +282,7 @@ class Pipeline:
         events, looked = list(changes), scan.found is not None
         for body in changes:
             events += self._let_go(state, body)
-        live = [e for e in state.follow.entities if e.state == "visible" and e.patch is not None]
+        live = [e for e in state.follow.entities if e.state == "visible" and e.shown is not None]
         for e in live:
             if not e.sights or e.sights[-1].pts_us != view.pts_us:
                 e.sights.append(sight(e, view, None))
@@ -367,7 +367,7 @@ class Pipeline:
 
 def _boxes(entities: list[Entity]) -> dict[int, F32]:
     """What is to be seen of whom: box [4] xyxy pixels of the working frame."""
-    found = ((e.id, e.patch.box()) for e in entities if e.state == "visible" and e.patch is not None)
+    found = ((e.id, e.shown.box()) for e in entities if e.state == "visible" and e.shown is not None)
     return {i: box for i, box in found if box is not None}
 
 

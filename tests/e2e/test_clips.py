@@ -88,6 +88,9 @@ def test_hide_and_seek_tent_is_nobody() -> None:
             assert mask.bbox[2] > 0.25 * width, f"entity {entity} is where the tent is"
     man, boy = sorted(story.entities.values(), key=lambda e: -_height(events, e.entity))
     assert _height(events, man.entity) > 1.15 * _height(events, boy.entity)
+    # he is behind the man each time, at last near the frame's right edge; from 5.64 s on there are bushes where he was
+    assert [p.left for p in boy.presences] == ["occluded"] * 3
+    assert 5.4 * SECOND_US < boy.last_us < 5.64 * SECOND_US
 
 
 def test_cyclist_and_late_cars() -> None:

@@ -15,6 +15,7 @@ from stream.view import View
 
 U8 = NDArray[np.uint8]
 SIZE = (180, 320)
+RED_RGB, BLUE_RGB = (200, 40, 40), (40, 60, 200)
 
 
 def texture(seed: int = 0, size: tuple[int, int] = SIZE) -> U8:

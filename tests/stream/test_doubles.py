@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pictures import U8, disc, entity, frame, look_at, painted_scene, texture
+from pictures import BLUE_RGB, RED_RGB, U8, disc, entity, frame, look_at, painted_scene, texture
 from test_reidentify import BLUE, GREEN, RED, gone
 
 from stream import look as looks
@@ -14,8 +14,6 @@ from stream.events import Body, EntityMerged, EntitySplit
 from stream.reidentify import Reidentifier
 from stream.strangers import Strangers
 from stream.view import FollowState
-
-RED_RGB, BLUE_RGB = (200, 40, 40), (40, 60, 200)
 
 
 def step(state: FollowState, rgb: U8, times: int, first_us: int = 0) -> list[Body]:

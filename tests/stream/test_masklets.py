@@ -1,12 +1,17 @@
-"""Whether a newcomer is somebody who is still followed, elsewhere and by mistake."""
+"""Whether a newcomer is somebody who is still followed, elsewhere and by mistake; and what is drawn of nobody."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from test_doubles import BLUE_RGB, RED_RGB, painted_scene
+from pictures import BLUE_RGB, RED_RGB, U8, disc, look_at, painted_scene, patch_of
+from test_associate import Discs
 
 from stream import look as looks
-from stream.masklets import _may_be
+from stream.entity import Entity
+from stream.masklets import Masklets, _may_be
+from stream.reidentify import Reidentifier
+from stream.view import FollowState
 
 
 @pytest.mark.parametrize(
@@ -34,3 +39,47 @@ def test_a_mask_that_has_gone_along_with_somebody_else(
     one.patch, one.box = now[2].patch, now[2].box
     new.first_us = 500_000
     assert _may_be(one, new, rgb) == answer
+
+
+def hiding(drawn: tuple[int, int], radius: float, misses: int = 0) -> tuple[Entity, U8, FollowState]:
+    """1 in red stands behind 2 in blue; a mask of `radius` is drawn of it at `drawn`, in frames of 0.1 s."""
+    rgb, who = painted_scene({1: ((100, 90), RED_RGB), 2: ((150, 90), BLUE_RGB)})
+    one = who[1]
+    one.box = one.box + np.float32([30, 0, 30, 0])
+    one.patch, one.misses, one.seen_us = patch_of(disc(*drawn, radius)), misses, 400_000
+    one.velocity = (900.0, 0.0)
+    return one, rgb, FollowState(entities=[one, who[2]])
+
+
+def settle(state: FollowState, rgb: U8, at_us: int) -> None:
+    Masklets(Discs(), None, Reidentifier())._settle(state, look_at(rgb, at_us))
+
+
+def test_what_is_left_of_a_mask_on_who_stands_in_front_is_not_shown() -> None:
+    one, rgb, state = hiding(drawn=(150, 80), radius=12)
+    settle(state, rgb, 500_000)
+    assert one.patch is not None, "it is followed on from there"
+    assert (one.shown, one.seen_us) == (None, 400_000)
+    one.box = one.box + 400  # where it is thought to be by now, out of the frame
+    one.patch = patch_of(disc(150, 80, 2))
+    settle(state, rgb, 600_000)
+    assert (one.state, one.reason) == ("hidden", "occluded"), "it went behind, and did not leave by the edge"
+
+
+def test_who_comes_out_from_behind_is_shown_again() -> None:
+    one, rgb, state = hiding(drawn=(150, 80), radius=12)
+    settle(state, rgb, 500_000)
+    one.patch = patch_of(disc(95, 90, 12))
+    settle(state, rgb, 600_000)
+    assert (one.shown, one.seen_us) == (one.patch, 600_000)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "radius", "category"), [((95, 90), 8, "person"), ((150, 90), 20, "person"), ((150, 80), 12, "dog")]
+)
+def test_what_may_be_it_is_shown(drawn: tuple[int, int], radius: float, category: str) -> None:
+    """A part of it; most of it, however it looks; what no network tells from its neighbours."""
+    one, rgb, state = hiding(drawn, radius)
+    one.category = category
+    settle(state, rgb, 500_000)
+    assert one.shown is one.patch

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from pictures import U8, disc, frame, look_at, painted_scene, texture
+from pictures import BLUE_RGB, RED_RGB, U8, disc, frame, look_at, painted_scene, texture
 from test_reidentify import RED
 
 from stream import look as looks
@@ -19,7 +19,6 @@ from stream.relight import relight
 from stream.strangers import Strangers
 from stream.view import FollowState
 
-RED_RGB, BLUE_RGB = (200, 40, 40), (40, 60, 200)
 WHITE, BLUE = (225, 220, 215), (60, 80, 170)
 
 
