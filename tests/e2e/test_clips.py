@@ -6,20 +6,22 @@ Clips in STREFER_SAMPLES, else ../shared/videos; weights in STREFER_MODELS, else
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import av
 import numpy as np
 import pytest
 
 from engines.catalogue import find
 from engines.store import environment_store
 from kernels.iou import box_iou
-from stream.events import Action, EntityAppeared, EntityReentered, Event, FeedStarted, SegmentOpened
+from stream.events import Action, EntityAppeared, EntityReentered, EntitySplit, Event, FeedStarted, SegmentOpened
 from stream.story import EntityStory, Story, read
-from tests.media import samples
+from tests.media import U8, samples
 from tests.running import follow, masks_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -91,6 +93,40 @@ def test_hide_and_seek_tent_is_nobody() -> None:
     # he is behind the man each time, at last near the frame's right edge; from 5.64 s on there are bushes where he was
     assert [p.left for p in boy.presences] == ["occluded"] * 3
     assert 5.4 * SECOND_US < boy.last_us < 5.64 * SECOND_US
+
+
+def relit(clip: Path, out: Path, light: Callable[[U8], U8], from_s: float, to_s: float) -> Path:
+    """The clip, small, whose light changes at once and for good."""
+    with av.open(str(clip)) as source, av.open(str(out), "w") as film:
+        given = source.streams.video[0]
+        stream = film.add_stream("libx264", rate=given.average_rate, options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for frame in source.decode(given):
+            if float(frame.time or 0.0) >= to_s:
+                break
+            rgb = frame.to_ndarray(format="rgb24", width=640, height=360)
+            rgb = light(rgb) if float(frame.time or 0.0) >= from_s else rgb
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        film.mux(stream.encode(None))
+    return out
+
+
+LIGHTS: dict[str, Callable[[U8], U8]] = {
+    "infrared": lambda rgb: np.repeat(rgb.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8),
+    "warm": lambda rgb: (rgb * np.array([1.0, 0.85, 0.55])).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize(("name", "light"), [("05_default_juggle", "infrared"), ("bedroom", "warm")])
+def test_another_light_makes_nobody_another(tmp_path: Path, name: str, light: str) -> None:
+    """From 3 s on: whoever is in sight then stays who they are, though they look different."""
+    video = relit(samples() / f"{name}.mp4", tmp_path / "evening.mp4", LIGHTS[light], 3.0, 5.2)
+    events = follow(str(video), tmp_path / "log")
+    assert not [e.body for e in events if isinstance(e.body, EntitySplit)]
+    masks = masks_of(events)
+    largest = max(masks[0], key=lambda e: masks[0][e].area)
+    assert len(masks) > 120
+    assert all(largest in frame for frame in masks.values()), "in sight all the time, by one name"
 
 
 def test_cyclist_and_late_cars() -> None:
