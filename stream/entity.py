@@ -125,7 +125,7 @@ class Entity(msgspec.Struct):
     state: State
     first_us: int
     seen_us: int
-    """Last frame with a mask."""
+    """Last frame with a mask that is told."""
     box: np.ndarray
     """The whole entity's box, hidden parts included as far as known."""
     patch: Patch | None = None
@@ -136,6 +136,8 @@ class Entity(msgspec.Struct):
     """Detections in a row that did not find it."""
     ghost: bool = False
     """Whether `patch` is no more than where it was: it goes on from there, and nothing is told of it."""
+    followed_us: int = -1
+    """Last frame with a mask, told or not."""
     reference_area: float = 0.0
     """Slow maximum of the mask's area: what is to be seen of it when nothing is in the way."""
     velocity: tuple[float, float] = (0.0, 0.0)

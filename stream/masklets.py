@@ -37,11 +37,12 @@ REST, ALIKE, UNSURE = 0.4, 0.7, 0.5
 newcomer must be to be taken for it."""
 STRANGE = 0.25
 """How much less alike to its own look than a newcomer is what bears an entity's name, to be doubted."""
-GHOST_SHARE, GHOST, GHOST_MISS = 0.5, 0.52, 0.08
+GHOST_SHARE, GHOST, GHOST_MISS, GHOST_AT_EDGE = 0.5, 0.52, 0.08, 0.35
 """Share of a person's usual mask under which it may be a ghost, left on what hid or stands behind the person; how alike
-to the person it must be not to be one, and how much more for each look that did not find the person, two at most: on
-the scenes of `bench.referring`, of 479 such masks of which less than 0.3 is the person's 260 are less alike, and of 234
-of which more than 0.7 is, two."""
+to the person it must be not to be one, and how much more for each look that did not find the person, two at most; how
+alike where it was found and touches the frame's edge, behind which more of the person may be: an arm looks different.
+On the scenes of `bench.referring`, of 479 such masks of which less than 0.3 is the person's 303 are less alike, and of
+234 of which more than 0.7 is, one."""
 STAYED = 0.6
 """IoU from which a newcomer stands where an entity was last detected: what is drawn of it elsewhere is on another."""
 
@@ -155,7 +156,7 @@ class Masklets:
                 self._hide(e, state, view)
                 continue
             assert e.patch is not None
-            was_ghost, e.ghost = e.ghost, self._is_ghost(e, view)
+            was_ghost, e.ghost, e.followed_us = e.ghost, self._is_ghost(e, view), view.pts_us
             if not e.ghost:
                 e.seen_us = view.pts_us
             elif not was_ghost:
@@ -183,8 +184,10 @@ class Masklets:
             return False
         if e.state == "tentative" or e.patch.area > GHOST_SHARE * e.reference_area:
             return False
-        now = looks.measure(view.rgb, e.patch, None)
-        return looks.similarity(now, looks.colours_only(e.look)) < GHOST + GHOST_MISS * min(e.misses, 2)
+        least = GHOST + GHOST_MISS * min(e.misses, 2)
+        if e.misses == 0 and e.patch.at_edge(view.size):
+            least = GHOST_AT_EDGE
+        return looks.similarity(looks.measure(view.rgb, e.patch, None), looks.colours_only(e.look)) < least
 
     def _look(self, e: Entity, view: View) -> None:
         """Remember how it looks, when enough of it shows."""
@@ -299,7 +302,7 @@ class Masklets:
             unsupported = e.misses >= self._o.max_misses * (2 if self._outliner.kind(e.category) == "pose" else 1)
             if unsupported and e.state == "visible":
                 self._hide(e, state, view)
-            if e.state == "hidden" and (unsupported or view.pts_us - e.seen_us > self._o.hidden_us):
+            if e.state == "hidden" and (unsupported or view.pts_us - e.followed_us > self._o.hidden_us):
                 events.append(exited(e, e.reason, view.scale))
                 self._reidentifier.put(state.gallery, e)
                 continue
@@ -317,7 +320,7 @@ def _may_be(other: Entity, newcomer: Entity, rgb: U8) -> Literal["yes", "no", "w
     """Whether a live entity may be the newcomer, who has come out elsewhere: it was hidden before; or no detection has
     supported it since, and the newcomer looks more like it than what was still drawn of it, a rest on somebody else.
     `wait`: a better sight of the newcomer may yet tell, or whether the other is a stranger to its own look."""
-    if other.state == "hidden" and other.seen_us < newcomer.first_us:
+    if other.state == "hidden" and other.followed_us < newcomer.first_us:
         return "yes"
     if other.look is None or newcomer.look is None:
         return "no"
@@ -342,9 +345,9 @@ def _cut_short(state: FollowState, e: Entity, until_us: int) -> None:
     unsent = state.frames.get(e.id, [])
     if unsent and unsent[0].pts_us < until_us:
         state.frames[e.id] = [f for f in unsent if f.pts_us < until_us]
-        e.seen_us = min(e.seen_us, state.frames[e.id][-1].pts_us)
+        e.seen_us = e.followed_us = min(e.seen_us, state.frames[e.id][-1].pts_us)
     elif unsent:
-        e.seen_us = min(e.seen_us, max(until_us, unsent[0].pts_us) - 1)
+        e.seen_us = e.followed_us = min(e.seen_us, max(until_us, unsent[0].pts_us) - 1)
         state.frames.pop(e.id)
 
 

@@ -99,7 +99,7 @@ class Reidentifier:
         """How plausible it is, in [0, 1], that what left there comes back here; 0 after a cut."""
         if known.reason == "cut":
             return 0.0
-        away_s = max(0.0, (newcomer.seen_us - known.seen_us) / 1e6)
+        away_s = max(0.0, (newcomer.seen_us - known.followed_us) / 1e6)
         centre = [np.array([(e.box[0] + e.box[2]) / 2, (e.box[1] + e.box[3]) / 2]) for e in (known, newcomer)]
         gone = float(np.linalg.norm(centre[0] - centre[1])) / float(np.hypot(*frame))
         return max(0.0, 1 - gone / (0.25 + 0.25 * away_s))

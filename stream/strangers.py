@@ -17,8 +17,9 @@ from stream.events import EntityExited
 from stream.reidentify import Reidentifier
 from stream.view import FollowState, View, rounded
 
-WHOLE = 0.8
-"""Share of an entity's usual mask from which all of it is in sight."""
+WHOLE, GROWS = 0.8, 1.5
+"""Share of an entity's usual mask from which all of it is in sight, and of the largest mask of which its look is known
+over which there is more of it than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Strangers:
             now = _measured(e, view)
             if now is None:
                 continue
-            e.before = now if e.misses == 0 and e.shows(WHOLE) else None
+            e.before = now if e.misses == 0 and _is_whole(e) else None
             sudden = self._changed(before, e.before)
             if not self._is_another(e, now, sudden=sudden):
                 e.odd, e.replaced = 0, False
@@ -86,7 +87,7 @@ class Strangers:
         state.frames[e.id] = [f for f in frames if f.pts_us < e.odd_us]
         state.frames[stranger.id] = [f for f in frames if f.pts_us >= e.odd_us]
         stranger.sights = [s for s in e.sights if s.pts_us >= e.odd_us]
-        e.seen_us = e.found_us = e.odd_us
+        e.seen_us = e.followed_us = e.found_us = e.odd_us
         e.odd, e.replaced, e.before, e.reason = 0, False, None, "lost"
         state.entities = [stranger if o is e else o for o in state.entities]
         self.reidentifier.put(state.gallery, e)
@@ -98,6 +99,13 @@ def _measured(e: Entity, view: View) -> Look | None:
     if e.state != "visible" or e.category not in LIVING or e.look is None or not e.shows(MOST):
         return None
     return looks.measure(view.rgb, e.patch, None) if e.patch is not None else None
+
+
+def _is_whole(e: Entity) -> bool:
+    """Whether all of it is in sight, as it is known: more of who has just come in shows at every look."""
+    if e.patch is None or e.look is None or e.look.count < 2 or e.patch.area > GROWS * e.look_area:
+        return False
+    return e.shows(WHOLE)
 
 
 def _since(e: Entity, before: Look, now: Look, view: View) -> int:

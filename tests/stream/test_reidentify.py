@@ -34,6 +34,7 @@ def gone(
 ) -> Entity:
     e = entity(number, disc(*at, 25), category)
     e.look, e.seen_us, e.found_us, e.reason = look, seen_us, seen_us, "edge"
+    e.followed_us = seen_us
     return e
 
 
