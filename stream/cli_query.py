@@ -148,17 +148,22 @@ class _Answers:
         return sorted(key for key in self._log.table(STATE) if "/" not in key)  # the others are producers' and writers'
 
     def answer(self, feed: str, query: str, text: str, named: bool) -> str:
-        """Whom a feed's query is bound to; '' for nobody. named: the feed is said too."""
+        """Whom a feed's query is bound to; '' for nobody yet. named: the feed is said too."""
+        from stream.events import TOO_LATE
+
         if feed not in self._states:
             self._states[feed] = self._read(feed)
         state = self._states[feed]
-        found = [q for q in state.refer.queries if (q.id, q.text) == (query, text) and q.said_kind] if state else []
+        found = [q for q in state.refer.queries if (q.id, q.text) == (query, text)] if state else []
         if state is None or not found:
             return ""
+        prefix = f"{feed}: " if named else ""
+        if not found[0].said_kind:
+            return "" if state.started else prefix + ("nobody: the feed has ended" if found[0].looked else TOO_LATE)
         called = {e.id: e.expression for e in (*state.follow.entities, *state.follow.gallery.dormant)}
         said = ", ".join(f"{i} ({called[i]})" if called.get(i) else str(i) for i in found[0].said)
         kind = "entity" if found[0].said_kind == "bound" else "ambiguous:"
-        return (f"{feed}: " if named else "") + f"{kind} {said}"
+        return f"{prefix}{kind} {said}"
 
     def _read(self, feed: str) -> FeedState | None:
         from stream.state import restore

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream.cli import main
+from stream.events import TOO_LATE
 from stream.log import QUERIES, STATE, Message
 from stream.log.sqlite import SqliteLog
 from stream.queries import QueryRequest, decode_request
@@ -127,6 +128,22 @@ def test_list_tells_what_each_is_bound_to(home: Path, capsys: pytest.CaptureFixt
     assert rows[4][2].endswith("nobody yet")
     assert strefer(home, "list", "--feed", "yard") == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["rex", "bad", "old"]
+
+
+@pytest.mark.parametrize(
+    ("started", "looked", "says"),
+    [(True, True, "nobody yet"), (False, True, "nobody: the feed has ended"), (False, False, TOO_LATE)],
+)
+def test_list_says_whether_anybody_may_yet_be_found(
+    home: Path, started: bool, looked: bool, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = FeedState("door", started=started)
+    state.refer.queries = [Query("rex", "the dog", looked=looked)]
+    with closing(SqliteLog(home)) as log, log.transaction() as tx:
+        tx.send(Message(STATE, "door", snapshot(state)))
+        tx.send(Message(QUERIES, "door/rex", b'{"text":"the dog"}'))
+    assert strefer(home, "list") == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith(says)
 
 
 def test_remove(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
