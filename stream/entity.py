@@ -170,7 +170,8 @@ class Entity(msgspec.Struct):
     replaced: bool = False
     """Whether that came from one look to the next."""
     before: Look | None = None
-    """Its colours at the last look, if all of it was in sight."""
+    before_us: int = -1
+    """Its colours at the last look, if all of it was in sight, and when that was."""
     was: int = 0
     """As whom a tentative entity was followed by mistake since `odd_us`; `was_alike`: how alike it is to that one."""
     was_alike: float = 0.0

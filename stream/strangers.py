@@ -45,6 +45,7 @@ class Strangers:
             if now is None:
                 continue
             e.before = now if e.misses == 0 and _is_whole(e) else None
+            before_us, e.before_us = e.before_us, view.pts_us
             sudden = self._changed(before, e.before)
             if not self._is_another(e, now, sudden=sudden):
                 e.odd, e.replaced = 0, False
@@ -52,7 +53,7 @@ class Strangers:
             if any(looks.similarity(now, looks.colours_only(o)) >= self.least for o in _met_by(e, state)):
                 continue  # they may have changed names: that is for `SecondThoughts`
             if e.odd == 0:
-                e.odd_us = _since(e, before, now, view) if sudden and before is not None else view.pts_us
+                e.odd_us = _since(e, before, before_us, now, view) if sudden and before is not None else view.pts_us
             e.replaced |= sudden
             e.odd += 1
             if e.odd >= self.patience:
@@ -88,10 +89,11 @@ class Strangers:
         state.frames[stranger.id] = [f for f in frames if f.pts_us >= e.odd_us]
         stranger.sights = [s for s in e.sights if s.pts_us >= e.odd_us]
         e.seen_us = e.followed_us = e.found_us = e.odd_us
-        e.odd, e.replaced, e.before, e.reason = 0, False, None, "lost"
+        e.reason = "cut" if e.replaced else "lost"
+        e.odd, e.replaced, e.before = 0, False, None
         state.entities = [stranger if o is e else o for o in state.entities]
         self.reidentifier.put(state.gallery, e)
-        return EntityExited(entity=e.id, at_us=e.odd_us, reason="lost", bbox=rounded(e.box, view.scale))
+        return EntityExited(entity=e.id, at_us=e.odd_us, reason=e.reason, bbox=rounded(e.box, view.scale))
 
 
 def _measured(e: Entity, view: View) -> Look | None:
@@ -108,13 +110,15 @@ def _is_whole(e: Entity) -> bool:
     return e.shows(WHOLE)
 
 
-def _since(e: Entity, before: Look, now: Look, view: View) -> int:
-    """The first frame since the look before in which it looks like now."""
+def _since(e: Entity, before: Look, before_us: int, now: Look, view: View) -> int:
+    """The first frame since the look before, at `before_us`, in which it looks like now."""
     at_us = view.pts_us
     if view.past is None or e.patch is None:
         return at_us
     for pts_us, image in zip(reversed(view.past.times), reversed(view.past.images), strict=True):
         h, w = image.shape[:2]
+        if pts_us <= before_us:
+            break
         then = looks.measure(image, e.patch.scaled(w / view.size[1], h / view.size[0]).within((0, 0, w, h)), None)
         if then is None or looks.similarity(then, before) >= looks.similarity(then, now):
             break

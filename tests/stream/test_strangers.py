@@ -100,7 +100,7 @@ def test_the_frame_of_a_jump_cut_is_found_between_two_looks() -> None:
         past.add(i * 33_000, cv2.resize(rgb, (160, 90), interpolation=cv2.INTER_AREA))
         if i % 5 == 0:
             left += Strangers(Reidentifier()).step(state, replace(look_at(rgb, i * 33_000), past=past))
-    assert [e.at_us for e in left] == [8 * 33_000]
+    assert [(e.at_us, e.reason) for e in left] == [(8 * 33_000, "cut")]
     (other,) = state.entities
     assert (other.first_us, state.frames[other.id][0].pts_us, state.frames[1][-1].pts_us) == (264_000, 264_000, 231_000)
 
