@@ -9,11 +9,6 @@ from stream.expression import Attribute, Expression, Order, Relation
 from stream.lexicon import lexicon
 from stream.phrases import Phrase
 
-GENDERED = frozenset(
-    "man woman boy girl guy lady gentleman policeman policewoman fireman actress waitress bride mother mom father dad "
-    "son daughter brother sister husband wife grandfather grandmother grandma grandpa male female cowboy".split()
-)
-
 Need = Literal["person", "animate", "mover"]
 
 
@@ -55,7 +50,7 @@ class Draft:
             noun,
             self.category,
             tuple(dict.fromkeys(self.attributes)),
-            noun in GENDERED,
+            lexicon().is_telling(noun, self.category),
             self.plural,
             tuple(self.unknown),
             tuple(dict.fromkeys(Relation(k, t.finish(), n) for k, t, n in self.relations)),

@@ -14,6 +14,7 @@ import numpy as np
 from stream.colours import likeness
 from stream.entity import SOLID, Traits, same_kind
 from stream.expression import Attribute, Expression, Order, Relation
+from stream.lexicon import lexicon
 
 Present = Mapping[int, tuple[str, Traits]]
 """Who is in sight: id -> category and traits."""
@@ -36,6 +37,8 @@ _OF_THE_SCENE = frozenset("place size speed motion direction time".split())
 _ANYTHING = frozenset("object thing one".split())
 UNSEEN = 0.9
 """What each thing that is said and cannot be measured takes off the evidence of the rest."""
+NOT_RIDING = 0.3
+"""Fit of a cyclist where no bicycle is in sight: the detector may have missed it."""
 _TELLING = frozenset("skirt dress gown shorts".split())
 """Garments that say more than where a colour is."""
 
@@ -79,7 +82,7 @@ def together(expression: Expression, found: list[float | None], opinions: Sequen
         return float(np.exp(np.average(np.log(known + [max(LEAST_FIT, o) for o in opinions]), weights=weight)))
     if known:
         return float(np.exp(np.mean(np.log(known)))) * UNSEEN**missing
-    return 0.6 if expression.gendered or found else 0.8
+    return 0.6 if found else 0.8
 
 
 def pictured(expression: Expression, measured: Sequence[bool]) -> bool:
@@ -103,7 +106,7 @@ def at_a_glance(expression: Expression, me: int, present: Present) -> float:
 
 
 Clause = Attribute | Relation | Order
-"""What the noun says beyond the category (girl, man) is an attribute of kind `noun`, which nothing here can measure."""
+"""What the noun says beyond the category (girl, cyclist) is an attribute of kind `noun`."""
 
 
 def _clauses(expression: Expression) -> Iterator[Clause]:
@@ -114,7 +117,7 @@ def _clauses(expression: Expression) -> Iterator[Clause]:
     if expression.order is not None:
         yield expression.order
     yield from expression.relations
-    if expression.gendered:
+    if expression.telling:
         yield Attribute("noun", expression.noun)
 
 
@@ -147,6 +150,8 @@ def _attribute(a: Attribute, me: int, present: Present) -> float | None:
     traits = present[me][1]
     if a.part not in ("whole", *_PARTS):
         return None
+    if a.kind == "noun":
+        return _noun(a.value, me, present)
     if a.kind == "colour":
         shares = traits.colours.get(a.part, traits.colours.get("whole"))
         return likeness(shares, a.value) if shares is not None else None
@@ -167,6 +172,15 @@ def _attribute(a: Attribute, me: int, present: Present) -> float | None:
     if a.kind == "pose":
         return traits.postures.get(a.value, motion("still", traits) if a.value in _STILL else None)
     return None
+
+
+def _noun(noun: str, me: int, present: Present) -> float | None:
+    """Who is called by what they ride sits on one; none in sight speaks against it. Other nouns cannot be told."""
+    ridden = lexicon().riders.get(noun)
+    if ridden is None:
+        return None
+    found = _relation(Relation("riding", Expression(ridden, ridden, ridden)), me, present)
+    return NOT_RIDING if found is None else found
 
 
 def motion(value: str, traits: Traits) -> float | None:

@@ -73,8 +73,8 @@ class Expression(msgspec.Struct, frozen=True):
     noun: str
     category: str
     attributes: tuple[Attribute, ...] = ()
-    gendered: bool = False
-    """The noun says more than the category (girl, man), which no network of `lite` can tell."""
+    telling: bool = False
+    """The noun says more than the category: girl, driver, which no network of `lite` can tell; cyclist."""
     plural: bool = False
     unknown: tuple[str, ...] = ()
     """Words that are not understood, in their order, those about targets included."""

@@ -39,12 +39,19 @@ class Word(NamedTuple):
 
 
 class Lexicon(NamedTuple):
-    """words: by the words as they are written. verbs: forms of verbs that are something else first (leaves, swing)."""
+    """words: by the words as they are written. verbs: forms of verbs that are something else first (leaves, swing).
+    plain: nouns of people that say no more than that. riders: noun -> category of what those people ride."""
 
     words: dict[str, Word]
     verbs: dict[str, Word]
     animals: frozenset[str]
     vehicles: frozenset[str]
+    plain: frozenset[str]
+    riders: dict[str, str]
+
+    def is_telling(self, noun: str, category: str) -> bool:
+        """Whether a noun says more of somebody than the category (girl, driver, cyclist)."""
+        return category == "person" and noun not in self.plain
 
 
 def plural(noun: str) -> str:
@@ -97,7 +104,9 @@ def lexicon() -> Lexicon:
     verbs = _verbs(data)
     for said, word in verbs.items():
         words.setdefault(said, word)
-    return Lexicon(words, verbs, frozenset(data["animals"].split()), frozenset(data["vehicles"].split()))
+    animals, vehicles, plain = (frozenset(data[name].split()) for name in ("animals", "vehicles", "plain"))
+    riders = {noun: ridden for ridden, row in data["riders"].items() for noun in row.split()}
+    return Lexicon(words, verbs, animals, vehicles, plain, riders)
 
 
 def _add_nouns(words: dict[str, Word], data: dict[str, dict[str, str]]) -> None:

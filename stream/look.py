@@ -74,6 +74,13 @@ def blend(old: Look | None, new: Look) -> Look:
     )
 
 
+def of_colours(part: Look, whole: Look) -> float:
+    """How far the colours of what may be a part are those of one half of the whole, in [0, 1]: a head and shoulders are
+    unlike the whole half by half, and like its upper half."""
+    shares = np.sqrt(np.square(part.colour).mean(axis=0))
+    return float((whole.colour @ shares).max())
+
+
 def colours_only(a: Look) -> Look:
     """The look without the network's part, to compare with one that was measured without it."""
     return msgspec.structs.replace(a, embed=np.zeros(0, np.float32))

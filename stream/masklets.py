@@ -40,9 +40,13 @@ STRANGE = 0.25
 GHOST_SHARE, GHOST, GHOST_MISS, GHOST_AT_EDGE = 0.5, 0.52, 0.08, 0.35
 """Share of a person's usual mask under which it may be a ghost, left on what hid or stands behind the person; how alike
 to the person it must be not to be one, and how much more for each look that did not find the person, two at most; how
-alike where it was found and touches the frame's edge, behind which more of the person may be: an arm looks different.
-On the scenes of `bench.referring`, of 479 such masks of which less than 0.3 is the person's 303 are less alike, and of
-234 of which more than 0.7 is, one."""
+alike where it was found, uncovered, and touches the frame's edge, behind which more may be: an arm looks different."""
+OF_ITS_COLOURS, STAYS_GHOST = 0.7, 0.1
+"""How far its colours are those of one half of the person from which it is no ghost but a part, and how much more of
+both is asked for of what was a ghost the frame before. On the scenes of `bench.referring`, of 479 such masks of which
+less than 0.3 is the person's 281 are ghosts by this, and of 234 of which more than 0.7 is, none."""
+COVERED = 0.25
+"""Share of an entity's box that others' masks cover, from which what shows of it may be the rim of theirs."""
 STAYED = 0.6
 """IoU from which a newcomer stands where an entity was last detected: what is drawn of it elsewhere is on another."""
 
@@ -129,7 +133,7 @@ class Masklets:
                 e.patch = None if view.flow is None else e.patch
                 e.shape = None
                 continue
-            covered = e.patch.area < 0.3 * e.reference_area and shadow(e, state.entities, view.size) > 0.25
+            covered = e.patch.area < 0.3 * e.reference_area and shadow(e, state.entities, view.size) > COVERED
             dx, dy = view.flow.motion(e.patch)
             if e.category in RIGID:
                 e.shape, e.patch = (
@@ -156,7 +160,7 @@ class Masklets:
                 self._hide(e, state, view)
                 continue
             assert e.patch is not None
-            was_ghost, e.ghost, e.followed_us = e.ghost, self._is_ghost(e, view), view.pts_us
+            was_ghost, e.ghost, e.followed_us = e.ghost, self._is_ghost(e, state, view), view.pts_us
             if not e.ghost:
                 e.seen_us = view.pts_us
             elif not was_ghost:
@@ -178,16 +182,22 @@ class Masklets:
             e.state = "hidden"
         e.patch, e.ghost = None, False
 
-    def _is_ghost(self, e: Entity, view: View) -> bool:
+    def _is_ghost(self, e: Entity, state: FollowState, view: View) -> bool:
         """Whether the little that is drawn of a person shows somebody or something else by now."""
         if e.look is None or e.patch is None or e.category != "person" or self._outliner.kind(e.category) != "pose":
             return False
         if e.state == "tentative" or e.patch.area > GHOST_SHARE * e.reference_area:
             return False
+        now, known = looks.measure(view.rgb, e.patch, None), looks.colours_only(e.look)
+        if now is None:
+            return e.ghost
+        stays = STAYS_GHOST if e.ghost and e.found_us != view.pts_us else 0.0
+        if looks.of_colours(now, known) >= OF_ITS_COLOURS + stays:
+            return False
         least = GHOST + GHOST_MISS * min(e.misses, 2)
-        if e.misses == 0 and e.patch.at_edge(view.size):
+        if e.misses == 0 and e.patch.at_edge(view.size) and shadow(e, state.entities, view.size) < COVERED:
             least = GHOST_AT_EDGE
-        return looks.similarity(looks.measure(view.rgb, e.patch, None), looks.colours_only(e.look)) < least
+        return looks.similarity(now, known) < least + stays
 
     def _look(self, e: Entity, view: View) -> None:
         """Remember how it looks, when enough of it shows."""

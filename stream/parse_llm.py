@@ -14,7 +14,6 @@ from engines.chat import Asks, ChatError
 from engines.errors import UserError
 from engines.labels import COCO
 from stream.colours import NAMES
-from stream.draft import GENDERED
 from stream.expression import Attribute, Expression, Order, Relation
 from stream.lexicon import lexicon, read_words
 from stream.parse import check_text, parse
@@ -129,12 +128,13 @@ def _expression(text: str, said: Said) -> Expression:
         target = Expression(r.noun, r.noun, _category(r.noun, r.category), _attributes(r.attributes, unknown))
         relations.append(Relation(r.kind, target, r.negated))
     order = Order(said.order.n, said.order.by) if said.order is not None and said.order.n in range(-1, 100) else None
+    category = _category(said.noun, said.category)
     return Expression(
         text,
         said.noun,
-        _category(said.noun, said.category),
+        category,
         _attributes(said.attributes, unknown),
-        said.noun in GENDERED,
+        lexicon().is_telling(said.noun, category),
         said.plural,
         tuple(unknown),
         tuple(relations),

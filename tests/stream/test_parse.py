@@ -64,8 +64,8 @@ def test_unknown_words_are_kept_not_guessed() -> None:
 
 @pytest.mark.parametrize("text", ["the girl", "the boy", "that man"])
 def test_gendered_nouns_say_more_than_can_be_measured(text: str) -> None:
-    assert parse(text).gendered
-    assert not parse("the person").gendered
+    assert parse(text).telling
+    assert not parse("the person").telling
 
 
 @pytest.mark.parametrize("text", ["", "   ", "?!", "12 34", "zorkmid", "the of and", "quux frobs"])

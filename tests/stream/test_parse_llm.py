@@ -38,7 +38,7 @@ def test_an_answer_becomes_an_expression() -> None:
         reading = parse_by(Chat(Endpoint(served.url, "m")), TEXT)
     found = reading.expression
     assert reading.fallback == ""
-    assert (found.text, found.noun, found.category, found.gendered) == (TEXT, "girl", "person", True)
+    assert (found.text, found.noun, found.category, found.telling) == (TEXT, "girl", "person", True)
     assert found.attributes == (Attribute("colour", "red", "bottom"),)
     assert found.order == Order(2, "left")
     (relation,) = found.relations

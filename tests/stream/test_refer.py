@@ -142,7 +142,7 @@ def test_one_expression_twice_takes_no_one_twice_where_two_fit() -> None:
         ("the person", QueryAmbiguous),
         ("the boy", QueryBound),  # is not the girl
         ("the woman", QueryBound),
-        ("the cyclist", QueryAmbiguous),  # may be the girl
+        ("the driver", QueryAmbiguous),  # may be the girl
         ("the girl in a blue shirt", QueryBound),
     ],
 )
