@@ -155,8 +155,10 @@ class _Answers:
             self._states[feed] = self._read(feed)
         state = self._states[feed]
         found = [q for q in state.refer.queries if (q.id, q.text) == (query, text)] if state else []
-        if state is None or not found:
+        if state is None:
             return ""
+        if not found:
+            return "" if state.started else "nobody yet: the feed has ended"
         prefix = f"{feed}: " if named else ""
         if not found[0].said_kind:
             return "" if state.started else prefix + ("nobody: the feed has ended" if found[0].looked else TOO_LATE)

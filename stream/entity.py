@@ -136,6 +136,8 @@ class Entity(msgspec.Struct):
     """Detections in a row that did not find it."""
     ghost: bool = False
     """Whether `patch` is no more than where it was: it goes on from there, and nothing is told of it."""
+    seen_box: np.ndarray | None = None
+    """`box` as it was at `seen_us`."""
     followed_us: int = -1
     """Last frame with a mask, told or not."""
     reference_area: float = 0.0

@@ -114,8 +114,8 @@ class EntityAppeared(Body, frozen=True, kw_only=True):
 
 
 class EntityExited(Body, frozen=True, kw_only=True):
-    """The entity is no longer to be seen; `at_us` is its last sight. `bbox` is where it is thought to be: over the
-    frame's edge where it went out."""
+    """The entity is no longer to be seen; `at_us` is its last sight. `bbox` is where it was then; of who went out over
+    the frame's edge where it is thought to be by now, beyond that."""
 
     entity: int
     at_us: int

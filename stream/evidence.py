@@ -37,7 +37,7 @@ _OF_THE_SCENE = frozenset("place size speed motion direction time".split())
 _ANYTHING = frozenset("object thing one".split())
 UNSEEN = 0.9
 """What each thing that is said and cannot be measured takes off the evidence of the rest."""
-NOT_RIDING = 0.3
+NOT_RIDING = 0.15
 """Fit of a cyclist where no bicycle is in sight: the detector may have missed it."""
 _TELLING = frozenset("skirt dress gown shorts".split())
 """Garments that say more than where a colour is."""

@@ -162,7 +162,7 @@ class Masklets:
             assert e.patch is not None
             was_ghost, e.ghost, e.followed_us = e.ghost, self._is_ghost(e, state, view), view.pts_us
             if not e.ghost:
-                e.seen_us = view.pts_us
+                e.seen_us, e.seen_box = view.pts_us, e.box.copy()
             elif not was_ghost:
                 e.reason = self._why(e, state, view.size)
             if e.state == "hidden":
@@ -363,7 +363,8 @@ def _cut_short(state: FollowState, e: Entity, until_us: int) -> None:
 
 def exited(e: Entity, reason: ExitReason, scale: float) -> EntityExited:
     e.reason = reason
-    return EntityExited(entity=e.id, at_us=e.seen_us, reason=reason, bbox=rounded(e.box, scale))
+    box = e.box if reason == "edge" or e.seen_box is None else e.seen_box
+    return EntityExited(entity=e.id, at_us=e.seen_us, reason=reason, bbox=rounded(box, scale))
 
 
 def shifted(box: F32, dx: float, dy: float) -> F32:

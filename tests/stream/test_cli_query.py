@@ -102,7 +102,7 @@ def test_no_log_is_no_place_for_a_query(tmp_path: Path, capsys: pytest.CaptureFi
 def test_list_tells_what_each_is_bound_to(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert strefer(home, "list") == 0
     assert "holds no query" in capsys.readouterr().out
-    state = FeedState("door")
+    state = FeedState("door", started=True)
     state.refer.queries = [
         Query("rex", "the dog", said=[3], said_kind="bound"),
         Query("two", "the cat", said=[1, 4], said_kind="ambiguous"),
@@ -142,8 +142,11 @@ def test_list_says_whether_anybody_may_yet_be_found(
     with closing(SqliteLog(home)) as log, log.transaction() as tx:
         tx.send(Message(STATE, "door", snapshot(state)))
         tx.send(Message(QUERIES, "door/rex", b'{"text":"the dog"}'))
+        tx.send(Message(QUERIES, "door/new", b'{"text":"the cat"}'))
     assert strefer(home, "list") == 0
-    assert capsys.readouterr().out.splitlines()[1].endswith(says)
+    new, rex = capsys.readouterr().out.splitlines()[1:]
+    assert rex.endswith(says)
+    assert new.endswith("nobody yet" if started else "nobody yet: the feed has ended"), "no worker has read it"
 
 
 def test_remove(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,6 +74,32 @@ def test_who_comes_out_from_behind_is_shown_again() -> None:
     assert (one.shown, one.seen_us) == (one.patch, 600_000)
 
 
+def test_a_ghost_does_not_flicker() -> None:
+    """What is no worse than before, by a hair, is a ghost still; what the detector finds there is not."""
+    one, rgb, state = hiding(drawn=(150, 80), radius=12)
+    settle(state, rgb, 500_000)
+    assert one.ghost
+    rgb[60:100, 138:148] = RED_RGB  # a rim of it in the mask
+    settle(state, rgb, 600_000)
+    assert one.ghost
+    one.ghost = False
+    settle(state, rgb, 700_000)
+    assert not one.ghost, "by itself it would pass"
+    one.ghost, one.found_us = True, 800_000
+    settle(state, rgb, 800_000)
+    assert not one.ghost
+
+
+def test_a_part_that_looks_like_one_half_is_no_ghost() -> None:
+    """Of who is red above and blue below the blue half alone shows."""
+    one, rgb, state = hiding(drawn=(150, 80), radius=12, misses=2)
+    both = rgb.copy()
+    both[90:, 60:130] = BLUE_RGB
+    one.look = looks.measure(both, patch_of(disc(100, 90, 24)), None)
+    settle(state, rgb, 500_000)
+    assert one.shown is one.patch
+
+
 @pytest.mark.parametrize(
     ("drawn", "radius", "category"), [((95, 90), 8, "person"), ((150, 90), 20, "person"), ((150, 80), 12, "dog")]
 )

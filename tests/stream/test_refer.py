@@ -65,6 +65,39 @@ def test_binds_to_the_one_that_fits(text: str, who: int) -> None:
     assert event.cues
 
 
+def bicycle(x: float) -> tuple[str, Traits]:
+    under = msgspec.structs.replace(traits(top="black", x=x, height=0.3), y=0.7, bottom=0.95, width=0.2)
+    return ("bicycle", under)
+
+
+def sitter(top: str, x: float) -> tuple[str, Traits]:
+    return ("person", msgspec.structs.replace(traits(top=top, x=x), y=0.5, bottom=0.75, width=0.1))
+
+
+def test_a_cyclist_is_who_sits_on_a_bicycle() -> None:
+    (event,) = watch(state("the cyclist"), {1: sitter("red", 0.2), 2: sitter("blue", 0.8), 3: bicycle(0.8)})
+    assert isinstance(event, QueryBound)
+    assert event.entities == [2]
+    assert [c.split(":")[0] for c in event.cues] == ["category person", "noun cyclist"]
+    assert "not measured" not in event.cues[1]
+
+
+def test_without_a_bicycle_nobody_is_a_cyclist() -> None:
+    assert watch(state("the cyclist", "the skateboarder in blue"), {1: sitter("blue", 0.5)}) == []
+
+
+@pytest.mark.parametrize("text", ["the driver", "the doctor", "the child", "the girl"])
+def test_who_is_called_by_what_cannot_be_seen_says_so(text: str) -> None:
+    (event,) = watch(state(text), {1: RED})
+    assert isinstance(event, QueryBound)
+    assert f"noun {text[4:]}: not measured" in event.cues
+    (sure,) = watch(state("the person"), {1: RED})
+    assert isinstance(sure, QueryBound)
+    assert event.score < sure.score
+    (either,) = watch(state(text), {1: RED, 2: BLUE})
+    assert isinstance(either, QueryAmbiguous)
+
+
 def test_said_once_and_not_at_first_sight() -> None:
     queries = state("the person in red")
     assert watch(queries, {1: RED}, refer.PATIENCE - 1) == []
