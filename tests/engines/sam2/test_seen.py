@@ -42,7 +42,7 @@ def test_masks_of_frames_of_any_size_leave_as_they_are(seed: int, at: float, siz
             ys, xs = np.nonzero(mask)
             assert one.box == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
         made = patch_of(one, (h, w)).on((0, 0, w, h)) >= 128
-        assert (made != mask).sum() <= 2 + 0.02 * mask.sum(), "the cells that came along draw the same mask"
+        assert (made != mask).sum() <= 4 + 0.02 * mask.sum(), "the cells draw the same mask, but for pixels near 0"
 
 
 def test_what_leaves_grows_with_the_mask_and_not_with_the_grid() -> None:
