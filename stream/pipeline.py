@@ -291,8 +291,7 @@ class Pipeline:
                 marks = next((s.landmarks for s in reversed(e.sights) if s.pts_us == view.pts_us), None)
                 traits.observe(e.traits, e, view.rgb, marks)
         if looked:
-            hidden = [e for e in state.follow.entities if e.state == "hidden"]
-            acting = sorted([*live, *hidden], key=lambda e: e.id)
+            acting = sorted((e for e in state.follow.entities if e.live), key=lambda e: e.id)  # the hidden, too
             events += self._transcribe.step(state.transcribe, acting, view.rgb.shape[:2], view.pts_us, scan.segment)
             everyone = {e.id: (e.category, e.traits) for e in live}
             company.notice(everyone)
