@@ -124,7 +124,7 @@ def test_words_that_only_the_language_model_knows(tmp_path: Path, capsys: pytest
     bound = queries(events)[-1]
     assert isinstance(bound, QueryBound)
     assert (bound.text, len(bound.entities)) == (text, 1)
-    assert [cue.partition(":")[0] for cue in bound.cues] == ["category person", "order 1 left"]
+    assert [cue.partition(":")[0] for cue in bound.cues] == ["category person", "order 1 left", "noun zorp"]
     assert len(served.asked) == 1, "read once, not at every chunk"
 
 
