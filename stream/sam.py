@@ -278,19 +278,31 @@ def patch_of(seen: Seen, size: tuple[int, int], within: Window | None = None) ->
     """
     h, w = size
     (left, top), logits = seen.corner, seen.logits.astype(np.float32)
-    ky, kx = h / seen.grid, w / seen.grid
     ys, xs = np.flatnonzero((logits > 0).any(axis=1)) + top, np.flatnonzero((logits > 0).any(axis=0)) + left
     if not len(ys):
         return Patch(0, 0, np.zeros((1, 1), np.uint8))
-    x0, x1 = int(max(0, (xs[0] - MARGIN) * kx)), int(min(w, np.ceil((xs[-1] + 1 + MARGIN) * kx)))
-    y0, y1 = int(max(0, (ys[0] - MARGIN) * ky)), int(min(h, np.ceil((ys[-1] + 1 + MARGIN) * ky)))
-    window = (x0, y0, x1, y1) if within is None else intersect((x0, y0, x1, y1), within)
+    x0, x1 = _pixels(xs, (left, left + logits.shape[1]), seen.grid, w)
+    y0, y1 = _pixels(ys, (top, top + logits.shape[0]), seen.grid, h)
+    window = intersect((x0, y0, x1, y1), (0, 0, w, h) if within is None else within)
     if window is None:
         return Patch(0, 0, np.zeros((1, 1), np.uint8))
     x0, y0, x1, y1 = window
+    ky, kx = h / seen.grid, w / seen.grid
     come = np.array([[1 / kx, 0, (x0 + 0.5) / kx - 0.5 - left], [0, 1 / ky, (y0 + 0.5) / ky - 0.5 - top]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     levels = cv2.warpAffine(
         np.clip(logits, -8, 8), come, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
     return Patch(x0, y0, to_levels(levels))
+
+
+def _pixels(over: NDArray[np.intp], kept: tuple[int, int], grid: int, size: int) -> tuple[int, int]:
+    """From which pixel to which, of `size` that `grid` cells cover, cells `over` 0 and MARGIN round them reach, as far
+    as the `kept` cells tell on both sides: beyond them nothing is known."""
+    k = size / grid
+    low, high = max(0.0, (over[0] - MARGIN) * k), min(float(size), np.ceil((over[-1] + 1 + MARGIN) * k))
+    if kept[0] > 0:
+        low = max(low, np.ceil((kept[0] + 0.5) * k - 0.5))
+    if kept[1] < grid:
+        high = min(high, np.floor((kept[1] - 0.5) * k - 0.5) + 1)
+    return int(low), int(high)

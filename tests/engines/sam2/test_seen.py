@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -28,6 +28,7 @@ def blobs(seed: int, count: int, *, at: float) -> torch.Tensor:
         st.tuples(st.integers(20, 200), st.integers(20, 200)), min_size=1, max_size=3
     )
 )  # fmt: skip
+@example(seed=1587, at=11.75, sizes=[(20, 28)])  # a cell over 0 at the border of those that came along
 def test_masks_of_frames_of_any_size_leave_as_they_are(seed: int, at: float, sizes: list[tuple[int, int]]) -> None:
     frames = [sizes[i % len(sizes)] for i in range(4)]
     logits, scores = blobs(seed, 4, at=at), torch.tensor([1.0, -1.0, 2.0, 3.0])
@@ -42,7 +43,7 @@ def test_masks_of_frames_of_any_size_leave_as_they_are(seed: int, at: float, siz
             ys, xs = np.nonzero(mask)
             assert one.box == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
         made = patch_of(one, (h, w)).on((0, 0, w, h)) >= 128
-        assert (made != mask).sum() <= 4 + 0.02 * mask.sum(), "the cells draw the same mask, but for pixels near 0"
+        assert (made != mask).sum() <= 2 + 0.02 * mask.sum(), "the cells that came along draw the same mask"
 
 
 def test_what_leaves_grows_with_the_mask_and_not_with_the_grid() -> None:
