@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from engines.detections import Detections
 from kernels.iou import box_iou
 from stream import look as looks
-from stream.entity import RIGID, SOLID, Entity, same_kind
+from stream.entity import MOST, RIGID, SOLID, Entity, same_kind
 from stream.outline import Outline, Outliner
 from stream.overlap import box_share, shadow
 from stream.patch import F32, iou, shared_area
@@ -72,7 +72,7 @@ class _Drawn:
         look = looks.measure(rgb, outline.patch, None)
         for i, e in enumerate(self._entities):
             if look is not None and e.look is not None and _may_be_at(e, box) and same_kind(e.category, category):
-                self.alike[i, d] = looks.similarity(look, looks.colours_only(e.look))
+                self.alike[i, d] = looks.similarity(look, e.look)
         return outline
 
     def looks_like_another(self) -> NDArray[np.bool_]:
@@ -224,14 +224,12 @@ class Associate:
 
     def _drifted(self, e: Entity, view: View) -> bool:
         """Whether the mask has slipped off: what it covers looks like something else."""
-        if e.patch is None or e.look is None or e.state == "tentative":
+        if e.patch is None or not looks_tell(e, self._outliner):
             return False
-        if e.category != "person" or self._outliner.kind(e.category) != "pose":
-            return False  # a car half covered does look different; a person's pose network would have said so
         now = looks.measure(view.rgb, e.patch, None)
         alone_s = max(0.0, (view.pts_us - e.found_us) / 1e6)  # the longer nothing detects it, the less it is believed
         least = min(DRIFTED[1], DRIFTED[0] + (DRIFTED[1] - DRIFTED[0]) * alone_s / DRIFTED_S)
-        return now is not None and looks.similarity(now, looks.colours_only(e.look)) < least
+        return now is not None and looks.similarity(now, e.look) < least
 
     def _whole(self, e: Entity, box: F32, others: list[Entity], view: View) -> F32:
         """The box of all of it: a rigid thing half of which is behind somebody is as large as it was."""
@@ -302,6 +300,13 @@ class Associate:
         return None
 
 
+def looks_tell(e: Entity, outliner: Outliner | SamMasks) -> bool:
+    """Whether its look can say that what is drawn of it is something else. A car half covered does look different; a
+    person's pose network would have said so."""
+    known = e.look is not None and e.state != "tentative"
+    return known and e.category == "person" and outliner.kind(e.category) == "pose"
+
+
 def _fragment(box: F32, category: str, entities: list[Entity]) -> bool:
     """Whether most of a detection's box lies in that of an entity of its kind."""
     return any(e.live and same_kind(e.category, category) and box_share(box, e.box) > 0.6 for e in entities)
@@ -315,4 +320,4 @@ def _may_be_at(e: Entity, box: F32) -> bool:
 
 def _lost(e: Entity, *, unsure: bool) -> bool:
     """Whether nothing is sure about where it is."""
-    return e.live and (e.patch is None or e.patch.area < 0.6 * e.reference_area or e.misses > 0 or unsure)
+    return e.live and (not e.shows(MOST) or e.misses > 0 or unsure)

@@ -154,17 +154,19 @@ class _Answers:
         if feed not in self._states:
             self._states[feed] = self._read(feed)
         state = self._states[feed]
-        found = [q for q in state.refer.queries if (q.id, q.text) == (query, text)] if state else []
         if state is None:
             return ""
-        if not found:
-            return "" if state.started else "nobody yet: the feed has ended"
         prefix = f"{feed}: " if named else ""
-        if not found[0].said_kind:
-            return "" if state.started else prefix + ("nobody: the feed has ended" if found[0].looked else TOO_LATE)
+        found = next((q for q in state.refer.queries if (q.id, q.text) == (query, text)), None)
+        if state.started and (found is None or not found.said_kind):
+            return ""
+        if found is None:
+            return f"{prefix}nobody yet: the feed has ended"
+        if not found.said_kind:
+            return prefix + ("nobody: the feed has ended" if found.looked else TOO_LATE)
         called = {e.id: e.expression for e in (*state.follow.entities, *state.follow.gallery.dormant)}
-        said = ", ".join(f"{i} ({called[i]})" if called.get(i) else str(i) for i in found[0].said)
-        kind = "entity" if found[0].said_kind == "bound" else "ambiguous:"
+        said = ", ".join(f"{i} ({called[i]})" if called.get(i) else str(i) for i in found.said)
+        kind = "entity" if found.said_kind == "bound" else "ambiguous:"
         return f"{prefix}{kind} {said}"
 
     def _read(self, feed: str) -> FeedState | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream import look as looks
-from stream.entity import Entity, Met, same_kind
+from stream.entity import MOST, Entity, Met, same_kind
 from stream.events import Body, EntityMerged, EntitySplit, MergeReason
 from stream.overlap import box_share
 from stream.strangers import Strangers
@@ -143,12 +143,12 @@ class SecondThoughts:
     def _crossed(self, a: Entity, b: Entity, m: Met, view: View) -> tuple[float, float]:
         """(how much more alike they are to who the other was, how alike to themselves), means of both, or of the one
         that is still in sight; (0, 1) where it cannot be seen or the two disagree."""
-        looked = {a.id: looks.colours_only(m.look_a), b.id: looks.colours_only(m.look_b)}
+        looked = {a.id: m.look_a, b.id: m.look_b}
         gains, straight = [], []
         for e, other in ((a, b), (b, a)):
             if not e.live:
                 continue
-            if e.patch is None or e.patch.area < 0.6 * max(1.0, e.reference_area):
+            if e.patch is None or not e.shows(MOST):
                 return 0.0, 1.0
             now = looks.measure(view.rgb, e.patch, None)
             straight.append(looks.similarity(now, looked[e.id]))

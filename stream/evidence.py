@@ -68,7 +68,7 @@ def kind(asked: str, category: str, traits: Traits) -> float:
     return share if share >= _CALLED else 0.0
 
 
-def together(expression: Expression, found: list[float | None], opinions: Sequence[float] = ()) -> float:
+def together(found: list[float | None], opinions: Sequence[float] = ()) -> float:
     """One number in [0, 1] of a clause's fits: their geometric mean. Where nothing could be measured the category alone
     speaks, and less of it where more was said.
 
@@ -102,7 +102,7 @@ def pictured(expression: Expression, measured: Sequence[bool]) -> bool:
 def at_a_glance(expression: Expression, me: int, present: Present) -> float:
     """How well entity `me` fits now, by this one look, in [0, 1]."""
     found = fits(expression, me, present)
-    return 0.0 if found is None else kind(expression.category, *present[me]) * together(expression, found)
+    return 0.0 if found is None else kind(expression.category, *present[me]) * together(found)
 
 
 Clause = Attribute | Relation | Order

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.crops import U8
-from stream.entity import Look
+from stream.entity import MOST, Entity, Look
 from stream.patch import Patch
 
 BINS = 12
@@ -39,6 +39,11 @@ def measure(rgb: U8, patch: Patch, embed: NDArray[np.float32] | None) -> Look | 
     empty = np.zeros(0, np.float32)
     aspect = float((box[3] - box[1]) / max(1.0, float(box[2] - box[0])))
     return Look(np.array(colour), np.array(light, np.float32), empty if embed is None else embed, aspect)
+
+
+def of_most(rgb: U8, e: Entity) -> Look | None:
+    """The colours of an entity, where most of it is to be seen."""
+    return measure(rgb, e.patch, None) if e.patch is not None and e.shows(MOST) else None
 
 
 def _bins(lab: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -82,7 +87,7 @@ def of_colours(part: Look, whole: Look) -> float:
 
 
 def colours_only(a: Look) -> Look:
-    """The look without the network's part, to compare with one that was measured without it."""
+    """The look without the network's part: for two that have it and are to be compared by colours alone."""
     return msgspec.structs.replace(a, embed=np.zeros(0, np.float32))
 
 

@@ -15,7 +15,7 @@ from engines.crops import F32, U8
 from engines.reid import ReidNet
 from kernels.iou import box_iou
 from stream import look as looks
-from stream.associate import Associate
+from stream.associate import Associate, looks_tell
 from stream.doubles import SecondThoughts, holder
 from stream.entity import RIGID, Entity, same_kind
 from stream.events import Body, EntityAppeared, EntityExited, EntityReentered, EntitySplit, ExitReason
@@ -184,20 +184,20 @@ class Masklets:
 
     def _is_ghost(self, e: Entity, state: FollowState, view: View) -> bool:
         """Whether the little that is drawn of a person shows somebody or something else by now."""
-        if e.look is None or e.patch is None or e.category != "person" or self._outliner.kind(e.category) != "pose":
+        if e.patch is None or e.look is None or not looks_tell(e, self._outliner):
             return False
-        if e.state == "tentative" or e.patch.area > GHOST_SHARE * e.reference_area:
+        if e.patch.area > GHOST_SHARE * e.reference_area:
             return False
-        now, known = looks.measure(view.rgb, e.patch, None), looks.colours_only(e.look)
+        now = looks.measure(view.rgb, e.patch, None)
         if now is None:
             return e.ghost
         stays = STAYS_GHOST if e.ghost and e.found_us != view.pts_us else 0.0
-        if looks.of_colours(now, known) >= OF_ITS_COLOURS + stays:
+        if looks.of_colours(now, e.look) >= OF_ITS_COLOURS + stays:
             return False
         least = GHOST + GHOST_MISS * min(e.misses, 2)
         if e.misses == 0 and e.patch.at_edge(view.size) and shadow(e, state.entities, view.size) < COVERED:
             least = GHOST_AT_EDGE
-        return looks.similarity(now, known) < least + stays
+        return looks.similarity(now, e.look) < least + stays
 
     def _look(self, e: Entity, view: View) -> None:
         """Remember how it looks, when enough of it shows."""
@@ -334,7 +334,7 @@ def _may_be(other: Entity, newcomer: Entity, rgb: U8) -> Literal["yes", "no", "w
         return "yes"
     if other.look is None or newcomer.look is None:
         return "no"
-    known = looks.colours_only(other.look)
+    known = other.look
     alike = looks.similarity(looks.colours_only(newcomer.look), known)
     rest = looks.measure(rgb, other.patch, None) if other.patch is not None else None
     if other.found_us >= newcomer.first_us:  # `doubles` has yet to say whether what bears its name is still it

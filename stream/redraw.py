@@ -91,9 +91,8 @@ class Redraw:
         if seen.presence < 0.5 or e.look is None or seen.patch.area < 0.15 * e.reference_area:
             return False
         new, old = (looks.measure(view.rgb, p, None) for p in (seen.patch, e.patch))
-        known = looks.colours_only(e.look)
-        alike = looks.similarity(new, known)
-        return new is not None and alike > 0.6 and (old is None or alike > looks.similarity(old, known) + 0.03)
+        alike = looks.similarity(new, e.look)
+        return new is not None and alike > 0.6 and (old is None or alike > looks.similarity(old, e.look) + 0.03)
 
     def _captured(self, e: Entity, seen: Outline, state: FollowState) -> bool:
         """Whether the network drew a neighbour instead: most of its mask is another's."""

@@ -178,10 +178,9 @@ def _weigh(q: Query, i: int, present: Present) -> None:
 
 def _evidence(q: Query, i: int, present: Present) -> float:
     """What is held of an entity that was weighed, as one number."""
-    expression = q.expression
     opinions = [told[i] for told in q.opinions.values() if i in told]
     measured = [None if f == UNMEASURED else f for f in q.fits[i]]
-    return kind(expression.category, *present[i]) * together(expression, measured, opinions)
+    return kind(q.expression.category, *present[i]) * together(measured, opinions)
 
 
 def _drop(q: Query, i: int) -> None:

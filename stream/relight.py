@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 
 from stream import look as looks
-from stream.entity import MOST
 from stream.patch import Patch
 from stream.view import FollowState, View
 
@@ -27,6 +26,6 @@ def relight(state: FollowState, view: View) -> None:
     state.met.clear()
     for e in state.entities:
         e.before, e.odd, e.replaced = None, 0, False
-        now = looks.measure(view.rgb, e.patch, None) if e.patch is not None and e.shows(MOST) else None
-        if now is not None and e.look is not None and looks.similarity(now, looks.colours_only(e.look)) < STILL_ALIKE:
+        now = looks.of_most(view.rgb, e)
+        if now is not None and e.look is not None and looks.similarity(now, e.look) < STILL_ALIKE:
             e.look = msgspec.structs.replace(now, embed=e.look.embed)

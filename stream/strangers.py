@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stream import look as looks
-from stream.entity import LIVING, MOST, Entity, Look
+from stream.entity import LIVING, Entity, Look
 from stream.events import EntityExited
 from stream.reidentify import Reidentifier
 from stream.view import FollowState, View, rounded
@@ -41,7 +41,8 @@ class Strangers:
         events: list[EntityExited] = []
         for e in list(state.entities):
             before, e.before = e.before, None
-            now = _measured(e, view)
+            seen = e.state == "visible" and e.category in LIVING and e.look is not None
+            now = looks.of_most(view.rgb, e) if seen else None
             if now is None:
                 continue
             e.before = now if e.misses == 0 and _is_whole(e) else None
@@ -50,7 +51,7 @@ class Strangers:
             if not self._is_another(e, now, sudden=sudden):
                 e.odd, e.replaced = 0, False
                 continue
-            if any(looks.similarity(now, looks.colours_only(o)) >= self.least for o in _met_by(e, state)):
+            if any(looks.similarity(now, o) >= self.least for o in _met_by(e, state)):
                 continue  # they may have changed names: that is for `SecondThoughts`
             if e.odd == 0:
                 e.odd_us = _since(e, before, before_us, now, view) if sudden and before is not None else view.pts_us
@@ -64,8 +65,8 @@ class Strangers:
         """Whether a sight, with or without its embedding, is not to be taken for the entity's own look."""
         if e.look is None or e.category not in LIVING:
             return False
-        now = looks.colours_only(now)
-        return self._is_another(e, now, sudden=self._changed(e.before, now))
+        colours = looks.colours_only(now)
+        return self._is_another(e, colours, sudden=self._changed(e.before, colours))
 
     def _changed(self, before: Look | None, now: Look | None) -> bool:
         return before is not None and now is not None and looks.similarity(before, now) < self.replaced
@@ -73,7 +74,7 @@ class Strangers:
     def _is_another(self, e: Entity, now: Look, *, sudden: bool) -> bool:
         assert e.look is not None
         least = self.replaced if sudden or e.replaced else self.least if e.look.count >= 4 else 0.0
-        return looks.similarity(now, looks.colours_only(e.look)) < least
+        return looks.similarity(now, e.look) < least
 
     def _part(self, state: FollowState, e: Entity, now: Look, view: View) -> EntityExited:
         """Whose name it was has left; who bears it by mistake becomes tentative, to be asked for."""
@@ -96,18 +97,10 @@ class Strangers:
         return EntityExited(entity=e.id, at_us=e.odd_us, reason=e.reason, bbox=rounded(e.box, view.scale))
 
 
-def _measured(e: Entity, view: View) -> Look | None:
-    """The colours of somebody of whom most is in sight; None of anybody else."""
-    if e.state != "visible" or e.category not in LIVING or e.look is None or not e.shows(MOST):
-        return None
-    return looks.measure(view.rgb, e.patch, None) if e.patch is not None else None
-
-
 def _is_whole(e: Entity) -> bool:
     """Whether all of it is in sight, as it is known: more of who has just come in shows at every look."""
-    if e.patch is None or e.look is None or e.look.count < 2 or e.patch.area > GROWS * e.look_area:
-        return False
-    return e.shows(WHOLE)
+    known = e.look is not None and e.look.count >= 2
+    return known and e.patch is not None and e.shows(WHOLE) and e.patch.area <= GROWS * e.look_area
 
 
 def _since(e: Entity, before: Look, before_us: int, now: Look, view: View) -> int:
